@@ -146,12 +146,15 @@ fn of_notification(settings: &Settings) -> Vec<OutOfBounds> {
         time("notification.keep_failed_mails", mails.keep_failed_mails, Duration::ZERO, 3_660 * DAY),
         number("notification.previews_at_once", mails.previews_at_once, 1, 10_000),
         number("notification.deliveries_at_once", mails.deliveries_at_once, 1, 10_000),
+        number("notification.deliveries_per_domain", mails.deliveries_per_domain, 1, 10_000),
         time("notification.drain", mails.drain, Duration::ZERO, HOUR),
         number("notification.max_attempts", mails.max_attempts, 1, 1_000),
         time("notification.retry_pause", mails.retry_pause, Duration::from_millis(1), HOUR),
         number("notification.smtp.port", smtp.port, 0, 65_535),
         time("notification.smtp.timeout", smtp.timeout, second, HOUR),
         time("notification.smtp.acceptance_timeout", smtp.acceptance_timeout, second, HOUR),
+        number("notification.smtp.mails_per_connection", smtp.mails_per_connection, 1, 1_000_000),
+        time("notification.smtp.idle_timeout", smtp.idle_timeout, Duration::ZERO, HOUR),
     ]
 }
 

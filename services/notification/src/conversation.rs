@@ -20,7 +20,9 @@ use frontdesk_proto::{
         },
     },
 };
-use tonic::{Code, Status};
+use tokio_util::task::AbortOnDropHandle;
+use tonic::{Code, Response, Status};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
@@ -32,7 +34,7 @@ use crate::{
 };
 
 /// Maximum number of entries per page of a thread; a page with long ones ends earlier.
-const ENTRIES_PER_PAGE: i32 = 200;
+const ENTRIES_PER_PAGE: i32 = 500;
 
 /// Maximum number of attachments whose links are asked for in one call.
 const ATTACHMENTS_PER_CALL: usize = 500;
@@ -216,7 +218,7 @@ impl ConversationClient {
         })
     }
 
-    /// Reads the lines that the visitor saw, page by page.
+    /// Reads the lines that the visitor saw, page by page. The next page is asked for before one is taken over.
     pub(crate) async fn read_thread(
         &self,
         account: AccountId,
@@ -224,25 +226,36 @@ impl ConversationClient {
         visitor: &VisitorName,
         mut on_line: impl FnMut(TranscriptLine),
     ) -> Result<(), CallError> {
-        let mut client = ThreadServiceClient::new(self.0.for_account(account));
         let mut after = 0;
+        let mut asked = self.ask_for_page(account, range, after);
         loop {
-            let request = proto::ListEntriesRequest {
-                conversation_id: range.conversation.to_string(),
-                after_sequence: after,
-                until_sequence: range.until,
-                page_size: ENTRIES_PER_PAGE,
-            };
-            let page =
-                client.list_entries(request).await.map_err(|status| call_error("conversation", &status))?.into_inner();
+            let page = asked.await.map_err(|error| CallError::Unavailable(error.to_string()))?;
+            let page = page.map_err(|status| call_error("conversation", &status))?;
             let Some(last) = page.entries.last().map(|entry| entry.sequence) else { return Ok(()) };
+            let next = (page.has_more && last > after).then(|| self.ask_for_page(account, range, last));
             let links = self.links(account, &page.entries, range.links_end_at).await?;
             page.entries.into_iter().filter_map(|entry| line(entry, visitor, &links)).for_each(&mut on_line);
-            if !page.has_more || last <= after {
-                return Ok(());
-            }
-            after = last;
+            let Some(next) = next else { return Ok(()) };
+            (asked, after) = (next, last);
         }
+    }
+
+    /// Asks for the entries after this sequence.
+    fn ask_for_page(
+        &self,
+        account: AccountId,
+        range: ThreadRange,
+        after: i32,
+    ) -> AbortOnDropHandle<Result<proto::ListEntriesResponse, Status>> {
+        let mut client = ThreadServiceClient::new(self.0.for_account(account));
+        let request = proto::ListEntriesRequest {
+            conversation_id: range.conversation.to_string(),
+            after_sequence: after,
+            until_sequence: range.until,
+            page_size: ENTRIES_PER_PAGE,
+        };
+        let asking = async move { client.list_entries(request).await.map(Response::into_inner) };
+        AbortOnDropHandle::new(tokio::spawn(asking.in_current_span()))
     }
 
     /// Returns the links to the attachments that the visitor saw in these entries.

@@ -76,8 +76,11 @@ pub struct NotificationSettings {
     pub keep_failed_mails: Duration,
     /// Maximum number of previews composed at the same time by one replica.
     pub previews_at_once: usize,
-    /// Maximum number of deliveries composed or sent at the same time by one replica.
+    /// Maximum number of deliveries composed or sent at the same time by one replica. It is also its maximum number of connections to the
+    /// mail server.
     pub deliveries_at_once: usize,
+    /// The same of those to one domain, so that mails to other domains do not wait for one that answers slowly.
+    pub deliveries_per_domain: usize,
     /// How long the deliveries in progress may take to end after a stop, where the process's own time is shorter: an attempt that
     /// is cut off has an unknown outcome.
     #[serde(with = "frontdesk_settings::duration")]
@@ -115,7 +118,8 @@ impl Default for NotificationSettings {
             transcript_max_bytes: 10 * 1024 * 1024,
             keep_failed_mails: Duration::from_secs(30 * 24 * 3600),
             previews_at_once: 4,
-            deliveries_at_once: 8,
+            deliveries_at_once: 16,
+            deliveries_per_domain: 4,
             drain: Duration::from_secs(15),
             max_attempts: 12,
             retry_pause: Duration::from_secs(30),
@@ -241,6 +245,11 @@ pub struct SmtpSettings {
     /// unknown and the mail is sent once more.
     #[serde(with = "frontdesk_settings::duration")]
     pub acceptance_timeout: Duration,
+    /// Maximum number of mails that are sent over one connection. 1: each mail has a connection of its own.
+    pub mails_per_connection: u32,
+    /// How long a connection is kept open without a mail. Less than the server's own timeout.
+    #[serde(with = "frontdesk_settings::duration")]
+    pub idle_timeout: Duration,
 }
 
 impl Default for SmtpSettings {
@@ -255,6 +264,8 @@ impl Default for SmtpSettings {
             helo_name: String::new(),
             timeout: Duration::from_secs(20),
             acceptance_timeout: Duration::from_secs(300),
+            mails_per_connection: 100,
+            idle_timeout: Duration::from_secs(10),
         }
     }
 }

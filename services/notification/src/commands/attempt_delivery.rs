@@ -1,6 +1,9 @@
-//! One attempt to send a mail: its beginning is committed before the first byte is sent, its outcome afterwards.
+//! Attempts to send mails: `claim_deliveries.rs` commits their beginning before the first byte is sent; here are their outcomes.
 
-use std::time::{Duration, Instant};
+use std::{collections::HashMap, time::Instant};
+
+use frontdesk_outbox::Events;
+use uuid::Uuid;
 
 use super::steps::{Cause, save_delivery, suppress};
 use crate::{
@@ -17,39 +20,6 @@ pub(crate) struct Attempt {
     /// End of the claim as this process's clock measures it. After a longer pause of the process another worker may have the
     /// delivery.
     pub(crate) claimed_until: Instant,
-}
-
-/// Counts and commits the attempt; a crash after this is detected when the claim ends. Returns the mail to send. None: the
-/// claim has ended, or the mail was forgotten.
-pub(crate) async fn begin_attempt(
-    app: &App,
-    claim: &Claim,
-    duration: Duration,
-) -> Result<Option<Attempt>, NotificationError> {
-    let claimed_until = Instant::now() + duration;
-    let mut tx = app.db.begin().await?;
-    let Some(mut delivery) = store::deliveries::find_claimed_for_update(&tx, claim).await? else { return Ok(None) };
-    let Some(bytes) = store::deliveries::find_mail(tx.conn(), claim.account, claim.delivery).await? else {
-        let reason =
-            "The mail is not stored any more. A new code is mailed by CreateSender, or when the visitor asks for one.";
-        let event = delivery.fail_composing(reason.into());
-        save_delivery(&mut tx, &delivery, Some(event)).await?;
-        tx.commit().await?;
-        return Ok(None);
-    };
-    let now = tx.now().await?;
-    delivery.begin_attempt(now.plus(duration));
-    store::deliveries::save(&tx, &delivery).await?;
-    tx.commit().await?;
-    fail::fail_point!("attempt-begun", |_| std::process::abort());
-    let mail = Mail {
-        account: delivery.account,
-        delivery: delivery.id,
-        from: delivery.mail_from,
-        to: delivery.recipient_email,
-        bytes,
-    };
-    Ok(Some(Attempt { mail, claimed_until }))
 }
 
 /// Records the outcome of the attempt, unless the claim has ended. An address that the server blames is not mailed any more.
@@ -72,6 +42,37 @@ pub(crate) async fn record_outcome(app: &App, claim: &Claim, outcome: AttemptOut
     }
     let event = delivery.record_attempt(outcome, &app.settings.retry_policy(), now);
     save_delivery(&mut tx, &delivery, event).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// A mail that a mail server has accepted.
+#[derive(Clone, Debug)]
+pub(crate) struct AcceptedMail {
+    pub(crate) claim: Claim,
+    /// The server's response.
+    pub(crate) response: String,
+    /// W3C trace context of the attempt.
+    pub(crate) traceparent: String,
+}
+
+/// Records in one transaction that these mails were accepted, except those whose claim has ended.
+pub(crate) async fn record_accepted(app: &App, accepted: &[AcceptedMail]) -> Result<(), NotificationError> {
+    fail::fail_point!("mail-accepted", |_| std::process::abort());
+    let mut tx = app.db.begin().await?;
+    let claims: Vec<&Claim> = accepted.iter().map(|mail| &mail.claim).collect();
+    let mut deliveries = store::due_deliveries::list_claimed_for_update(&tx, &claims).await?;
+    let now = tx.now().await?;
+    let policy = app.settings.retry_policy();
+    let by_delivery: HashMap<Uuid, &AcceptedMail> = accepted.iter().map(|mail| (mail.claim.delivery, mail)).collect();
+    let mut events = Events::new(now);
+    for delivery in &mut deliveries {
+        let Some(mail) = by_delivery.get(&delivery.id) else { continue };
+        delivery.record_attempt(AttemptOutcome::Accepted(mail.response.clone()), &policy, now);
+        store::events::push_delivery_sent(&mut events, delivery, &mail.traceparent);
+    }
+    store::due_deliveries::save_sent(&tx, &deliveries).await?;
+    events.insert(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }

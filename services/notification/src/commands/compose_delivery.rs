@@ -1,4 +1,5 @@
-//! Composes a transcript's mail and stores its bytes: every attempt sends the same bytes (rule T8).
+//! Composes a transcript's mail and stores its bytes: every attempt sends the same bytes (rule T8). The attempt is a claim of its own, so that
+//! it takes its turn by the recipient that is known then.
 
 use frontdesk_clock::Time;
 use sea_orm::DbErr;
@@ -23,27 +24,31 @@ enum NotComposed {
     Error(NotificationError),
 }
 
-/// Composes the mail, unless it is composed already. Returns whether it may be sent. False: it waits, has failed, or the claim
-/// has ended.
-pub(crate) async fn compose_delivery(app: &App, claim: &Claim) -> Result<bool, NotificationError> {
+/// Composes the mail, unless it is composed already and may be sent. It is due for an attempt then; otherwise it waits, has failed, or the
+/// claim has ended.
+pub(crate) async fn compose_delivery(app: &App, claim: &Claim) -> Result<(), NotificationError> {
     let Some(delivery) = store::deliveries::find(app.db.read(), claim.account, claim.delivery).await? else {
-        return Ok(false);
+        return Ok(());
     };
     if !delivery.is_held_by(claim) {
-        return Ok(false);
-    }
-    if delivery.is_composed() && may_be_sent(app, &delivery).await? {
-        return Ok(true);
+        return Ok(());
     }
     let date = app.db.now().await?;
-    let composed = compose(app, &delivery, date).await;
+    let composed = match delivery.is_composed() && may_be_sent(app, &delivery).await? {
+        true => Ok(None),
+        false => compose(app, &delivery, date).await.map(Some),
+    };
 
     let mut tx = app.db.begin().await?;
-    let Some(mut delivery) = store::deliveries::find_claimed_for_update(&tx, claim).await? else { return Ok(false) };
+    let Some(mut delivery) = store::deliveries::find_claimed_for_update(&tx, claim).await? else { return Ok(()) };
     let event = match composed {
         Ok(mail) => {
-            delivery.set_composed(mail.from, mail.to, mail.message_id, date);
-            store::deliveries::save_mail(&tx, &delivery, mail.bytes).await?;
+            if let Some(mail) = mail {
+                delivery.set_composed(mail.from, mail.to, mail.message_id, date);
+                store::deliveries::save_mail(&tx, &delivery, mail.bytes).await?;
+            }
+            delivery.release(date);
+            tx.on_commit(app.wake());
             None
         }
         Err(NotComposed::Retry(reason)) => {
@@ -62,7 +67,7 @@ pub(crate) async fn compose_delivery(app: &App, claim: &Claim) -> Result<bool, N
     };
     save_delivery(&mut tx, &delivery, event).await?;
     tx.commit().await?;
-    Ok(delivery.is_composed())
+    Ok(())
 }
 
 /// Why a mail with a code fails that is not stored any more.
@@ -73,19 +78,17 @@ const CODE_GONE: &str =
 const SUPPRESSED: &str = "The recipient's address is not mailed any more; ListSuppressions says why. An administrator can allow it again with \
                           DeleteSuppression, then retry.";
 
-/// Returns whether the composed mail may still be sent: its recipient is not suppressed, and its sender was neither deleted nor changed
-/// since. After an unknown outcome a mail with another name would be shown beside the first.
+/// Returns whether the composed mail may still be sent: it is stored, its recipient is not suppressed, and its sender was neither deleted nor
+/// changed since.
 async fn may_be_sent(app: &App, delivery: &Delivery) -> Result<bool, NotificationError> {
     if is_suppressed(app, delivery, &delivery.recipient_email).await? {
         return Ok(false);
     }
-    if delivery.kind.is_from_installation() {
-        return Ok(true);
-    }
     let sender = store::senders::find_by_email(app.db.read(), delivery.account, &delivery.mail_from).await?;
-    let Some(sender) = sender.filter(|sender| sender.verified) else { return Ok(false) };
-    let changed = delivery.composed_at.is_some_and(|composed_at| sender.updated_at > composed_at);
-    Ok(!changed || delivery.unknown_outcomes > 0)
+    if !delivery.may_come_from(sender.as_ref()) {
+        return Ok(false);
+    }
+    Ok(store::deliveries::find_mail(app.db.read(), delivery.account, delivery.id).await?.is_some())
 }
 
 async fn is_suppressed(app: &App, delivery: &Delivery, recipient: &str) -> Result<bool, DbErr> {

@@ -27,10 +27,10 @@ mod update_sender;
 mod update_transcript_template;
 mod verify_sender;
 
-pub(crate) use attempt_delivery::{Attempt, begin_attempt, record_outcome};
+pub(crate) use attempt_delivery::{AcceptedMail, Attempt, record_accepted, record_outcome};
 pub(crate) use cancel_delivery::cancel_delivery;
 pub(crate) use check_address_code::check_address_code;
-pub(crate) use claim_deliveries::claim_deliveries;
+pub(crate) use claim_deliveries::{Claimed, Work, claim_deliveries};
 pub(crate) use compose_delivery::compose_delivery;
 pub(crate) use create_sender::{CreateSender, create_sender};
 pub(crate) use create_suppression::create_suppression;

@@ -8,6 +8,6 @@ use crate::{App, domain::Claim, error::NotificationError, store};
 pub(crate) async fn renew_claim(app: &App, claim: &Claim, duration: Duration) -> Result<(), NotificationError> {
     let tx = app.db.begin().await?;
     let now = tx.now().await?;
-    store::deliveries::renew(&tx, claim, now.plus(duration)).await?;
+    store::due_deliveries::renew(&tx, claim, now.plus(duration)).await?;
     Ok(tx.commit().await?)
 }

@@ -6,7 +6,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use super::{AttemptOutcome, Bounce, Claim, DeliveryEvent, DeliveryKind, DeliveryStatus, RetryPolicy};
+use super::{AttemptOutcome, Bounce, Claim, DeliveryEvent, DeliveryKind, DeliveryStatus, RetryPolicy, Sender};
 
 /// One mail to one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +123,17 @@ impl Delivery {
         self.is_composed() && !matches!(self.status, DeliveryStatus::Sent | DeliveryStatus::Cancelled)
     }
 
+    /// Returns whether the composed mail may still come from its sender, which was neither deleted nor changed since. After an unknown outcome
+    /// a mail with another name would be shown beside the first.
+    pub(crate) fn may_come_from(&self, sender: Option<&Sender>) -> bool {
+        if self.kind.is_from_installation() {
+            return true;
+        }
+        let Some(sender) = sender.filter(|sender| sender.verified) else { return false };
+        let changed = self.composed_at.is_some_and(|composed_at| sender.updated_at > composed_at);
+        !changed || self.unknown_outcomes > 0
+    }
+
     /// Requires a new mail before the next attempt. It keeps its Message-ID, so that mail clients show both as one.
     pub(crate) fn compose_again(&mut self) {
         self.composed_at = None;
@@ -145,6 +156,13 @@ impl Delivery {
     /// Returns whether the claim still holds the delivery.
     pub(crate) fn is_held_by(&self, claim: &Claim) -> bool {
         self.claim_number == claim.number
+    }
+
+    /// Ends the claim of the worker that composed the mail: it is due for its attempt, before later ones that are not composed yet.
+    pub(crate) fn release(&mut self, now: Time) {
+        self.claimed = false;
+        self.claim_number += 1;
+        self.due_at = self.created_at.min(now);
     }
 
     /// Begins an attempt; the worker holds the delivery until `until`.

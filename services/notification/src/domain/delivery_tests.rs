@@ -194,3 +194,35 @@ fn t5_x1_a_code_is_never_composed_again() {
         assert_eq!(attempt(&mut code, too_large), Some(DeliveryEvent::Failed));
     }
 }
+
+#[test]
+fn t8_a_mail_that_was_composed_is_due_at_once_and_its_claim_has_ended() {
+    let later = NOW.plus(Duration::from_secs(15));
+    let mut delivery = not_composed();
+    let claim = delivery.claim(later);
+    delivery.set_composed("a@acme.example".into(), "v@visitor.example".into(), "<1@acme.example>".into(), later);
+    delivery.release(later);
+    assert_eq!((delivery.status, delivery.due_at, delivery.claimed), (DeliveryStatus::Queued, NOW, false));
+    assert!(!delivery.is_held_by(&claim) && delivery.is_composed());
+    // The database's clock was set back since it was created.
+    delivery.claim(later);
+    delivery.release(Time(0));
+    assert_eq!(delivery.due_at, Time(0));
+}
+
+#[test]
+fn t5_t8_a_composed_mail_comes_from_its_sender_as_it_was_then() {
+    let mut sender =
+        Sender::new(Uuid::from_u128(3), AccountId(Uuid::from_u128(2)), "a@acme.example".into(), "Acme".into(), NOW);
+    let mut transcript = delivery();
+    assert!(!transcript.may_come_from(None) && !transcript.may_come_from(Some(&sender)), "it is not verified");
+    sender.verified = true;
+    assert!(transcript.may_come_from(Some(&sender)));
+    sender.updated_at = NOW.plus(Duration::from_secs(1));
+    assert!(!transcript.may_come_from(Some(&sender)));
+    // The first mail may have arrived, under the name that it had.
+    transcript.unknown_outcomes = 1;
+    assert!(transcript.may_come_from(Some(&sender)));
+    let code = Delivery { kind: DeliveryKind::SenderVerification, ..delivery() };
+    assert!(code.may_come_from(None));
+}

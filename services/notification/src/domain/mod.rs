@@ -19,6 +19,7 @@ mod suppression;
 mod transcript;
 mod transcript_decision;
 mod transcript_template;
+mod turns;
 
 pub(crate) use address_code::{AddressCode, CodeOutcome};
 pub(crate) use agent_mail::{AgentMail, Notice, NotificationPreferences};
@@ -39,3 +40,4 @@ pub(crate) use suppression::{Suppression, SuppressionReason, address_hash, blame
 pub(crate) use transcript::{Content, Transcript, TranscriptLine, VisitorName, link, zone};
 pub(crate) use transcript_decision::{SkipReason, TranscriptDecision, decide, explain};
 pub(crate) use transcript_template::{TemplateChange, TemplateEdited, TranscriptTemplate};
+pub(crate) use turns::{MailQueue, Turns, recipient_domain};

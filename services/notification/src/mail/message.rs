@@ -9,13 +9,13 @@ use frontdesk_clock::Time;
 use lettre::{
     Address, Message,
     message::{
-        Mailbox, Mailboxes, MultiPart, SinglePart,
+        Body, Mailbox, Mailboxes, MultiPart, SinglePart,
         header::{self, Header, HeaderName, HeaderValue},
     },
 };
 use uuid::Uuid;
 
-use super::{dkim::DkimKey, one_line};
+use super::{dkim::DkimKey, one_line, quoted_printable};
 
 /// A mail cannot be composed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -71,9 +71,14 @@ fn thread_id(conversation: Uuid, from: &str) -> String {
     message_id(conversation, from).replacen('<', "<conversation.", 1)
 }
 
-/// Builds the message. Header values are reduced to one line without control characters first: a line break in a name would
-/// end the header, and the mail library panics on it.
+/// Builds the message of these parts.
 pub(super) fn build(envelope: &Envelope, text: String, html: String) -> Result<ComposedMail, ComposeError> {
+    build_encoded(envelope, quoted_printable::body(text), quoted_printable::body(html))
+}
+
+/// Builds the message of parts that are encoded. Header values are reduced to one line without control characters first: a line
+/// break in a name would end the header, and the mail library panics on it.
+pub(super) fn build_encoded(envelope: &Envelope, text: Body, html: Body) -> Result<ComposedMail, ComposeError> {
     let message_id = envelope.message_id.clone();
     let date = UNIX_EPOCH + Duration::from_secs(u64::try_from(envelope.date.0 / 1_000_000).unwrap_or(0));
     let optional = &envelope.optional;

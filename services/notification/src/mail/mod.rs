@@ -11,6 +11,7 @@ mod language;
 mod message;
 mod own_template;
 mod parts;
+mod quoted_printable;
 mod sample;
 mod templates;
 mod text;

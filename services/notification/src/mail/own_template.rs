@@ -5,8 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use minijinja::{Environment, Error, ErrorKind, value::Serde};
-use serde::Serialize;
+use minijinja::{Environment, Error, ErrorKind, Value};
 
 use super::{html_structure, templates, text::one_line};
 
@@ -92,12 +91,7 @@ impl TemplateFault {
 }
 
 /// Renders the source with these values. `lines`: number of lines of the transcript.
-pub(super) fn render<S: Serialize>(
-    part: MailPart,
-    source: &str,
-    view: &S,
-    lines: usize,
-) -> Result<String, TemplateFault> {
+pub(super) fn render(part: MailPart, source: &str, values: &Value, lines: usize) -> Result<String, TemplateFault> {
     require_escaping(part, source)?;
     let fault = |error: &Error| fault(part, error);
     let mut environment = templates::environment(part.ending()).map_err(|error| fault(&error))?;
@@ -105,7 +99,7 @@ pub(super) fn render<S: Serialize>(
     environment.add_template_owned(part.template(), source.to_owned()).map_err(|error| fault(&error))?;
     let template = environment.get_template(part.template()).map_err(|error| fault(&error))?;
     let mut rendered = Limited(Vec::new());
-    template.render_captured_to(Serde(view), &mut rendered).map_err(|error| fault(&error))?;
+    template.render_captured_to(values.clone(), &mut rendered).map_err(|error| fault(&error))?;
     let rendered = String::from_utf8(rendered.0).unwrap_or_default();
     if part == MailPart::Html {
         html_structure::check(&rendered, source, templates::style_sheet()).map_err(|finding| {

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, syntax::SyntaxConfig, value::Serde};
 use serde::Serialize;
 
 use super::ComposeError;
@@ -33,13 +33,23 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
     Ok(templates)
 });
 
-/// Renders with CRLF line ends, which mail requires: the mail library needs quadratic time to convert other line ends.
+/// Returns the values of templates. Both parts of a mail have the same ones.
+pub(super) fn values<S: Serialize>(view: &S) -> Value {
+    Value::from(Serde(view))
+}
+
+/// Renders the values of one template.
 pub(super) fn render<S: Serialize>(name: &str, view: &S) -> Result<String, ComposeError> {
+    render_values(name, &values(view))
+}
+
+/// Renders with CRLF line ends, which mail requires: the mail library needs quadratic time to convert other line ends.
+pub(super) fn render_values(name: &str, values: &Value) -> Result<String, ComposeError> {
     let failed = |error: &minijinja::Error| ComposeError(format!("the template {name} cannot be rendered: {error}"));
     let templates = TEMPLATES.as_ref().map_err(failed)?;
     let rendered = templates
         .get_template(name)
-        .and_then(|template| template.render(Serde(view)))
+        .and_then(|template| template.render(values.clone()))
         .map_err(|error| failed(&error))?;
     Ok(with_crlf(&rendered))
 }

@@ -3,6 +3,7 @@
 use frontdesk_clock::Time;
 use frontdesk_proto::characters::is_line_break;
 use jiff::{Timestamp, ZonedDateTime, civil::Date, tz::TimeZone};
+use minijinja::Value;
 use serde::Serialize;
 
 use super::{
@@ -11,6 +12,7 @@ use super::{
     message,
     own_template::{self, MailPart},
     parts::{Part, Style, address, parts},
+    quoted_printable,
     sample::sample,
     templates,
     text::one_line,
@@ -67,23 +69,31 @@ pub(crate) fn compose(
     language: &Language,
     envelope: &Envelope,
 ) -> Result<ComposedMail, ComposeError> {
-    let view = view(transcript, language, &envelope.subject);
-    let render = |mail_part| part(mail_part, &view, transcript, language).map_err(|fault| unusable(language, &fault));
-    let (text, html) = (render(MailPart::Text)?, render(MailPart::Html)?);
-    drop(view);
-    message::build(envelope, text, html)
+    let values = templates::values(&view(transcript, language, &envelope.subject));
+    let encode = |mail_part| -> Result<_, ComposeError> {
+        let rendered = part(mail_part, &values, transcript, language).map_err(|fault| unusable(language, &fault))?;
+        Ok(quoted_printable::body(rendered))
+    };
+    // At the same time: of a long transcript each takes tens of milliseconds.
+    let (text, html) = std::thread::scope(|scope| {
+        let text = scope.spawn(|| encode(MailPart::Text));
+        let html = encode(MailPart::Html);
+        (text.join(), html)
+    });
+    let text = text.map_err(|_| ComposeError("rendering the plain text ended unexpectedly".into()))?;
+    message::build_encoded(envelope, text?, html?)
 }
 
 /// Renders the HTML part.
 pub(crate) fn html(transcript: &Transcript, language: &Language, subject: &str) -> Result<String, ComposeError> {
-    let view = view(transcript, language, subject);
-    part(MailPart::Html, &view, transcript, language).map_err(|fault| unusable(language, &fault))
+    let values = templates::values(&view(transcript, language, subject));
+    part(MailPart::Html, &values, transcript, language).map_err(|fault| unusable(language, &fault))
 }
 
 /// Renders the plain text part.
 pub(crate) fn text(transcript: &Transcript, language: &Language, subject: &str) -> Result<String, ComposeError> {
-    let view = view(transcript, language, subject);
-    part(MailPart::Text, &view, transcript, language).map_err(|fault| unusable(language, &fault))
+    let values = templates::values(&view(transcript, language, subject));
+    part(MailPart::Text, &values, transcript, language).map_err(|fault| unusable(language, &fault))
 }
 
 fn unusable(language: &Language, fault: &TemplateFault) -> ComposeError {
@@ -91,21 +101,16 @@ fn unusable(language: &Language, fault: &TemplateFault) -> ComposeError {
 }
 
 /// Renders a part with the account's template, or with the shipped one.
-fn part(
-    part: MailPart,
-    view: &View<'_>,
-    transcript: &Transcript,
-    language: &Language,
-) -> Result<String, TemplateFault> {
+fn part(part: MailPart, values: &Value, transcript: &Transcript, language: &Language) -> Result<String, TemplateFault> {
     let own = match part {
         MailPart::Html => &language.html,
         MailPart::Text => &language.text,
     };
     if own.is_empty() {
-        let shipped = templates::render(part.shipped(), view);
+        let shipped = templates::render_values(part.shipped(), values);
         return shipped.map_err(|error| TemplateFault { field: part.shipped(), line: 0, problem: error.to_string() });
     }
-    own_template::render(part, own, view, transcript.lines.len())
+    own_template::render(part, own, values, transcript.lines.len())
 }
 
 /// The mail of a sample transcript.
@@ -120,8 +125,8 @@ pub(crate) struct SampleMail {
 pub(crate) fn sample_mail(language: &Language) -> Result<SampleMail, TemplateFault> {
     let transcript = sample();
     let subject = default_subject(language, &transcript.channel, transcript.to_visitor);
-    let view = view(&transcript, language, &subject);
-    let render = |mail_part| part(mail_part, &view, &transcript, language);
+    let values = templates::values(&view(&transcript, language, &subject));
+    let render = |mail_part| part(mail_part, &values, &transcript, language);
     Ok(SampleMail { html: render(MailPart::Html)?, text: render(MailPart::Text)?, subject })
 }
 

@@ -39,6 +39,10 @@ impl MigratorTrait for Migrator {
                 name: "notification_012_transcript_templates",
                 text: include_str!("012_transcript_templates.sql"),
             }),
+            Box::new(Sql {
+                name: "notification_014_recipient_domains",
+                text: include_str!("014_recipient_domains.sql"),
+            }),
         ]
     }
 }

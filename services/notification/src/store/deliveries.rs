@@ -8,7 +8,7 @@ use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, Select, Set,
     entity::prelude::*,
-    sea_query::{LockBehavior, LockType, OnConflict, SelectStatement, UnionType},
+    sea_query::{OnConflict, SelectStatement, UnionType},
 };
 
 use super::entity::{
@@ -17,16 +17,14 @@ use super::entity::{
 };
 use crate::domain::{
     Bounce, BounceKind, Claim, Delivery, DeliveryFilter, DeliveryKind, DeliveryStatus, Sender, mailbox,
+    recipient_domain,
 };
 
 /// Statuses of deliveries that are due at some time.
-const PENDING: [&str; 2] = ["QUEUED", "SENDING"];
-
-/// How long a delivery with a row that cannot be read is put off (microseconds).
-const UNREADABLE_PAUSE: i64 = 3_600_000_000;
+pub(super) const PENDING: [&str; 2] = ["QUEUED", "SENDING"];
 
 /// Selects the deliveries of known kinds.
-fn find_known() -> Select<Entity> {
+pub(super) fn find_known() -> Select<Entity> {
     Entity::find().filter(Column::Kind.is_in(DeliveryKind::ALL.map(DeliveryKind::as_str)))
 }
 
@@ -207,7 +205,8 @@ pub(crate) async fn list_to_erase_for_update(
     let of_person = Condition::any()
         .add(Column::ConversationId.is_in(conversations.iter().copied()))
         .add(Column::ContactId.is_in(contacts.iter().copied()));
-    let texts = [Column::RecipientEmail, Column::Mailbox, Column::Subject, Column::LastResponse];
+    let texts =
+        [Column::RecipientEmail, Column::Mailbox, Column::RecipientDomain, Column::Subject, Column::LastResponse];
     let is_unsent = Column::Status.is_not_in([DeliveryStatus::Sent.as_str(), DeliveryStatus::Cancelled.as_str()]);
     let is_left = texts.into_iter().fold(Condition::any().add(is_unsent), |any, text| any.add(text.ne("")));
     let select = || find_known().filter(Column::AccountId.eq(account)).filter(of_person.clone());
@@ -218,44 +217,6 @@ pub(crate) async fn list_to_erase_for_update(
         rows = select().filter(Column::Status.eq(sending)).limit(1).all(tx.conn()).await?;
     }
     rows.into_iter().map(to_domain).collect()
-}
-
-/// Returns up to `limit` due deliveries of all accounts, locked; those that other replicas have locked are skipped.
-/// Those of `running` are left out. A row that cannot be read is reported and put off, so that it delays no other delivery.
-pub(crate) async fn list_due_for_update(
-    tx: &Tx,
-    now: Time,
-    running: &[Uuid],
-    limit: u64,
-) -> Result<Vec<Delivery>, DbErr> {
-    let rows = find_known()
-        .filter(Column::Status.is_in(PENDING))
-        .filter(Column::Id.is_not_in(running.iter().copied()))
-        .filter(Column::DueAt.lte(now))
-        .order_by_asc(Column::DueAt)
-        .limit(limit)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .all(tx.conn())
-        .await?;
-    let (mut due, mut unreadable) = (Vec::with_capacity(rows.len()), Vec::new());
-    for row in rows {
-        let (delivery, account) = (row.id, row.account_id);
-        match to_domain(row) {
-            Ok(readable) => due.push(readable),
-            Err(error) => {
-                tracing::error!(%delivery, %account, %error, "a delivery cannot be read; it is tried again in an hour");
-                unreadable.push(delivery);
-            }
-        }
-    }
-    if !unreadable.is_empty() {
-        Entity::update_many()
-            .filter(Column::Id.is_in(unreadable))
-            .col_expr(Column::DueAt, Expr::value(now.0.saturating_add(UNREADABLE_PAUSE)))
-            .exec(tx.conn())
-            .await?;
-    }
-    Ok(due)
 }
 
 /// Makes the transcripts due that wait for their next attempt, from this sender: a worker finds at once that they have none any more.
@@ -270,57 +231,6 @@ pub(crate) async fn make_due(tx: &Tx, sender: &Sender, now: Time) -> Result<(), 
         .filter(Column::Claimed.eq(false))
         .filter(from_sender)
         .filter(Column::DueAt.gt(now))
-        .col_expr(Column::DueAt, Expr::value(now.0))
-        .exec(tx.conn())
-        .await?;
-    Ok(())
-}
-
-/// Renews a claim until `until`, if it still holds the delivery.
-pub(crate) async fn renew(tx: &Tx, claim: &Claim, until: Time) -> Result<(), DbErr> {
-    Entity::update_many()
-        .filter(Column::AccountId.eq(claim.account))
-        .filter(Column::Id.eq(claim.delivery))
-        .filter(Column::Claim.eq(claim.number))
-        .filter(Column::Claimed.eq(true))
-        .col_expr(Column::DueAt, Expr::value(until.0))
-        .exec(tx.conn())
-        .await?;
-    Ok(())
-}
-
-/// Returns when a delivery of any account is due next.
-pub(crate) async fn next_due<C: ConnectionTrait>(db: &C) -> Result<Option<Time>, DbErr> {
-    let due: Option<Option<Time>> = find_known()
-        .select_only()
-        .column_as(Column::DueAt.min(), "due_at")
-        .filter(Column::Status.is_in(PENDING))
-        .into_tuple()
-        .one(db)
-        .await?;
-    Ok(due.flatten())
-}
-
-/// Returns whether a claim ends after this time.
-pub(crate) async fn has_claims_after<C: ConnectionTrait>(db: &C, end: Time) -> Result<bool, DbErr> {
-    let claims = Entity::find().filter(Column::Status.is_in(PENDING)).filter(Column::DueAt.gt(end));
-    Ok(claims
-        .filter(Column::Claimed.eq(true))
-        .select_only()
-        .column(Column::Id)
-        .limit(1)
-        .into_tuple::<Uuid>()
-        .one(db)
-        .await?
-        .is_some())
-}
-
-/// Ends the claims that would end after `end`: the deliveries are due at `now`.
-pub(crate) async fn end_claims_after(tx: &Tx, end: Time, now: Time) -> Result<(), DbErr> {
-    Entity::update_many()
-        .filter(Column::Status.is_in(PENDING))
-        .filter(Column::Claimed.eq(true))
-        .filter(Column::DueAt.gt(end))
         .col_expr(Column::DueAt, Expr::value(now.0))
         .exec(tx.conn())
         .await?;
@@ -343,6 +253,7 @@ fn to_row(delivery: &Delivery) -> Model {
         unverified: delivery.unverified,
         requested_by: delivery.requested_by,
         mailbox: mailbox(&delivery.recipient_email),
+        recipient_domain: recipient_domain(&delivery.recipient_email),
         recipient_email: delivery.recipient_email,
         subject: delivery.subject,
         time_zone: delivery.time_zone,
@@ -375,7 +286,7 @@ fn bounce(row: &Model) -> Result<Option<Bounce>, DbErr> {
     Ok(Some(Bounce { kind, status_code: row.bounce_status_code.clone(), reported_at }))
 }
 
-fn to_domain(row: Model) -> Result<Delivery, DbErr> {
+pub(super) fn to_domain(row: Model) -> Result<Delivery, DbErr> {
     Ok(Delivery {
         bounce: bounce(&row)?,
         id: row.id,

@@ -47,14 +47,22 @@ fn conversation_of(delivery: &Delivery) -> Option<Uuid> {
 }
 
 pub(crate) async fn append_delivery_sent(tx: &mut Tx, delivery: &Delivery) -> Result<(), DbErr> {
-    let sent = DeliverySent {
+    append(tx, delivery_aggregate(delivery), &delivery_sent(delivery)).await
+}
+
+/// Adds the event to those that are written together.
+pub(crate) fn push_delivery_sent(events: &mut Events, delivery: &Delivery, traceparent: &str) {
+    events.push(delivery_aggregate(delivery), &delivery_sent(delivery), traceparent);
+}
+
+fn delivery_sent(delivery: &Delivery) -> DeliverySent {
+    DeliverySent {
         delivery_id: delivery.id.to_string(),
         conversation_id: id_or_empty(conversation_of(delivery)),
         contact_id: id_or_empty(delivery.contact),
         manual: delivery.kind == DeliveryKind::ManualTranscript,
         requested_by: Requester::of(delivery).map(Into::into),
-    };
-    append(tx, delivery_aggregate(delivery), &sent).await
+    }
 }
 
 pub(crate) async fn append_delivery_failed(tx: &mut Tx, delivery: &Delivery) -> Result<(), DbErr> {

@@ -4,6 +4,7 @@
 pub(crate) mod address_codes;
 pub(crate) mod agent_mails;
 pub(crate) mod deliveries;
+pub(crate) mod due_deliveries;
 pub(crate) mod entity;
 pub(crate) mod erased_ids;
 pub(crate) mod events;

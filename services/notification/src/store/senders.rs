@@ -1,5 +1,7 @@
 //! Sender addresses.
 
+use std::collections::{HashMap, HashSet};
+
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
@@ -74,6 +76,24 @@ pub(crate) async fn find_by_email<C: ConnectionTrait>(
 ) -> Result<Option<Sender>, DbErr> {
     let query = not_deleted(account).filter(lower_case_email().eq(email.to_lowercase()));
     Ok(query.one(db).await?.map(to_domain))
+}
+
+/// Returns the senders with these addresses, in lower case, by account and address in lower case.
+pub(crate) async fn list_by_emails<C: ConnectionTrait>(
+    db: &C,
+    emails: &HashSet<(AccountId, String)>,
+) -> Result<HashMap<(AccountId, String), Sender>, DbErr> {
+    if emails.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = Entity::find()
+        .filter(Column::AccountId.is_in(emails.iter().map(|(account, _)| *account)))
+        .filter(lower_case_email().is_in(emails.iter().map(|(_, email)| email.clone())))
+        .filter(Column::DeletedAt.is_null())
+        .all(db)
+        .await?;
+    let senders = rows.into_iter().map(to_domain);
+    Ok(senders.map(|sender| ((sender.account, sender.email.to_lowercase()), sender)).collect())
 }
 
 /// Ends the fallback of the account, so that another sender can become it.

@@ -1,5 +1,7 @@
 //! Addresses that are not mailed. An account gets the key of their hashes with its first one; before, it has none.
 
+use std::collections::{HashMap, HashSet};
+
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use rand::Rng;
@@ -52,6 +54,47 @@ pub(crate) async fn is_suppressed<C: ConnectionTrait>(db: &C, account: AccountId
     let Some(hash) = find_hash(db, account, email).await? else { return Ok(false) };
     let query = of_account(account).filter(Column::AddressHash.eq(hash)).select_only().column(Column::Id).limit(1);
     Ok(query.into_tuple::<Uuid>().one(db).await?.is_some())
+}
+
+/// Returns those of these addresses that their accounts do not mail.
+pub(crate) async fn list_suppressed<C: ConnectionTrait>(
+    db: &C,
+    addresses: &[(AccountId, &str)],
+) -> Result<HashSet<(AccountId, String)>, DbErr> {
+    let accounts: HashSet<AccountId> = addresses.iter().map(|(account, _)| *account).collect();
+    if accounts.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let rows = mail_account::Entity::find()
+        .filter(mail_account::Column::AccountId.is_in(accounts.iter().map(|account| account.0)))
+        .filter(mail_account::Column::SuppressionKey.is_not_null())
+        .all(db)
+        .await?;
+    let keys: HashMap<Uuid, Vec<u8>> =
+        rows.into_iter().filter_map(|row| Some((row.account_id, row.suppression_key?))).collect();
+    let mut hashes: HashMap<(AccountId, Vec<u8>), Vec<&str>> = HashMap::new();
+    for (account, email) in addresses {
+        if let Some(key) = keys.get(&account.0) {
+            hashes.entry((*account, address_hash(key, email))).or_default().push(email);
+        }
+    }
+    if hashes.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let found: Vec<(AccountId, Vec<u8>)> = Entity::find()
+        .select_only()
+        .columns([Column::AccountId, Column::AddressHash])
+        .filter(Column::AccountId.is_in(accounts))
+        .filter(Column::AddressHash.is_in(hashes.keys().map(|(_, hash)| hash.clone())))
+        .filter(Column::RemovedAt.is_null())
+        .into_tuple()
+        .all(db)
+        .await?;
+    let suppressed = found.into_iter().flat_map(|found| {
+        let emails = hashes.get(&found).map_or(&[][..], Vec::as_slice);
+        emails.iter().map(move |email| (found.0, (*email).to_owned()))
+    });
+    Ok(suppressed.collect())
 }
 
 pub(crate) async fn insert(tx: &Tx, suppression: &Suppression) -> Result<(), DbErr> {

@@ -2,6 +2,7 @@
 
 mod connect;
 mod file;
+mod pool;
 mod refusal;
 mod smtp;
 
@@ -58,6 +59,14 @@ impl Transport {
         match self {
             Self::File(folder) => file::write(folder, mail).await,
             Self::Smtp(smtp) => smtp.send(&mail).await,
+        }
+    }
+
+    /// Closes the connections that are kept for further mails.
+    pub(crate) async fn close_idle(&self) {
+        match self {
+            Self::File(_) => {}
+            Self::Smtp(smtp) => smtp.close_idle().await,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Sends mails to a mail server, one step of the SMTP exchange at a time: only a failure between the end of the mail and the
 //! server's response to it has an unknown outcome.
 
-use std::{future::Future, net::IpAddr, path::Path, time::Duration};
+use std::{future::Future, net::IpAddr, path::Path, sync::Arc, time::Duration};
 
 use lettre::{
     Address,
@@ -9,7 +9,7 @@ use lettre::{
         Error,
         authentication::{Credentials, Mechanism},
         client::{AsyncSmtpConnection, Certificate, TlsParameters},
-        commands::{Data, Ehlo, Mail as MailCommand, Quit, Rcpt},
+        commands::{Data, Ehlo, Mail as MailCommand, Rcpt, Rset},
         extension::{ClientId, MailBodyParameter, MailParameter},
         response::{Response, Severity},
     },
@@ -19,6 +19,7 @@ use tokio::{sync::watch, time::timeout};
 use super::{
     Mail, TransportError,
     connect::{Resolver, connect, resolve, system_resolver},
+    pool::{MAX_FAREWELL, Open, Pool},
     refusal::{self, Step},
 };
 use crate::{
@@ -47,6 +48,30 @@ pub(crate) struct Smtp {
     /// Maximum duration from the end of the mail to the server's response.
     acceptance_timeout: Duration,
     resolver: Resolver,
+    /// Clones share it.
+    pool: Arc<Pool>,
+}
+
+/// Code of a server that closes the connection (RFC 5321, 3.8).
+const CLOSING: u16 = 421;
+
+/// Why a command for the mail failed.
+struct Refused {
+    outcome: AttemptOutcome,
+    /// The server's response. None: it did not respond.
+    code: Option<u16>,
+    /// It did not respond in time.
+    is_late: bool,
+}
+
+impl Refused {
+    /// Returns whether the server has closed the connection.
+    fn is_closed(&self) -> bool {
+        match self.code {
+            Some(code) => code == CLOSING,
+            None => !self.is_late,
+        }
+    }
 }
 
 /// How far a mail is written.
@@ -84,6 +109,7 @@ impl Smtp {
             step_timeout: settings.timeout,
             acceptance_timeout: settings.acceptance_timeout,
             resolver: system_resolver(),
+            pool: Arc::new(Pool::new(settings.mails_per_connection, settings.idle_timeout)),
         })
     }
 
@@ -105,28 +131,88 @@ impl Smtp {
         })
     }
 
+    /// Closes the connections that are kept for further mails.
+    pub(crate) async fn close_idle(&self) {
+        self.pool.close_all().await;
+    }
+
     /// Runs the exchange. An error ends it early, with the outcome.
     async fn exchange(&self, mail: &Mail) -> Result<AttemptOutcome, AttemptOutcome> {
         let (from, to) = (envelope(&mail.from)?, envelope(&mail.to)?);
-        let mut connection = self.connect().await?;
-        self.check_size(&mut connection, mail.bytes.len()).await?;
-        // Composed mails are ASCII; other bytes must be announced with 8BITMIME.
-        let body =
-            if mail.bytes.is_ascii() { vec![] } else { vec![MailParameter::Body(MailBodyParameter::EightBitMime)] };
-        self.command("MAIL", Step::Sender, mail, connection.command(MailCommand::new(Some(from), body))).await?;
-        self.command("RCPT", Step::Recipient, mail, connection.command(Rcpt::new(to, vec![]))).await?;
-        self.command("DATA", Step::Content, mail, connection.command(Data)).await?;
-        let outcome = self.send_content(&mut connection, mail).await;
-        // The outcome does not depend on QUIT, and a server that did not answer the mail is not waited for again (row R18).
-        if !matches!(outcome, AttemptOutcome::Unknown(_)) {
-            let _ = timeout(self.step_timeout.min(Duration::from_secs(1)), connection.command(Quit)).await;
+        let mut open = self.begin(mail, from).await?;
+        if let Err(refused) = self.name_recipient(&mut open, mail, to).await {
+            self.give_back_after(open, &refused).await;
+            return Err(refused.outcome);
+        }
+        let (outcome, is_answered) = self.send_content(&mut open.connection, mail).await;
+        open.mails += 1;
+        // A server that did not answer the mail is not waited for again (row R18).
+        if is_answered {
+            self.pool.give_back(open).await;
         }
         Ok(outcome)
     }
 
-    /// Writes the mail and reads the response. A failure before the end of the mail was written is transient: the server cannot
-    /// have accepted it.
-    async fn send_content(&self, connection: &mut AsyncSmtpConnection, mail: &Mail) -> AttemptOutcome {
+    /// Begins the mail, on a connection that is kept or on a new one. One that the server closed while it was idle has seen nothing of the
+    /// mail, so another one is taken at once.
+    async fn begin(&self, mail: &Mail, from: Address) -> Result<Open, AttemptOutcome> {
+        // The server's maximum size is asked for on a new connection only.
+        while mail.bytes.len() <= SMALL_MAIL
+            && let Some(mut kept) = self.pool.take()
+        {
+            match self.name_sender(&mut kept, mail, from.clone()).await {
+                Ok(()) => return Ok(kept),
+                Err(refused) if refused.is_closed() => {}
+                Err(refused) => {
+                    self.give_back_after(kept, &refused).await;
+                    return Err(refused.outcome);
+                }
+            }
+        }
+        let mut open = Open { connection: self.connect().await?, mails: 0 };
+        self.check_size(&mut open.connection, mail.bytes.len()).await?;
+        match self.name_sender(&mut open, mail, from).await {
+            Ok(()) => Ok(open),
+            Err(refused) => {
+                self.give_back_after(open, &refused).await;
+                Err(refused.outcome)
+            }
+        }
+    }
+
+    async fn name_sender(&self, open: &mut Open, mail: &Mail, from: Address) -> Result<(), Refused> {
+        // Composed mails are ASCII; other bytes must be announced with 8BITMIME.
+        let body =
+            if mail.bytes.is_ascii() { vec![] } else { vec![MailParameter::Body(MailBodyParameter::EightBitMime)] };
+        let command = open.connection.command(MailCommand::new(Some(from), body));
+        self.command("MAIL", Step::Sender, mail, command).await.map(drop)
+    }
+
+    async fn name_recipient(&self, open: &mut Open, mail: &Mail, to: Address) -> Result<(), Refused> {
+        self.command("RCPT", Step::Recipient, mail, open.connection.command(Rcpt::new(to, vec![]))).await?;
+        let response = self.command("DATA", Step::Content, mail, open.connection.command(Data)).await?;
+        // On a kept connection it may be the response to something else: then the next one would not be that to the mail.
+        if response.code().severity == Severity::PositiveIntermediate {
+            return Ok(());
+        }
+        let outcome = AttemptOutcome::TransientFailure(format!("the server answered DATA with {}", response.code()));
+        Err(Refused { outcome, code: None, is_late: false })
+    }
+
+    /// Keeps the connection after a refusal, without what the server knows of the mail. A server that did not answer is not waited for again
+    /// (row R18).
+    async fn give_back_after(&self, mut open: Open, refused: &Refused) {
+        if refused.code.is_none_or(|code| code == CLOSING) {
+            return;
+        }
+        if let Ok(Ok(_)) = timeout(MAX_FAREWELL, open.connection.command(Rset)).await {
+            self.pool.give_back(open).await;
+        }
+    }
+
+    /// Writes the mail and reads the response; returns also whether the server responded and goes on. A failure before the end of the mail
+    /// was written is transient: the server cannot have accepted it.
+    async fn send_content(&self, connection: &mut AsyncSmtpConnection, mail: &Mail) -> (AttemptOutcome, bool) {
         let (written, mut progress) = watch::channel(Progress::Part);
         let mut parts = mail.bytes.chunks(PART);
         // The library asks for the next part when the one before is written, and writes the end when there is none.
@@ -147,12 +233,15 @@ impl Smtp {
                 biased;
                 sent = &mut sending => return content_outcome(sent, *progress.borrow(), mail),
                 Ok(()) = progress.changed() => {}
-                () = tokio::time::sleep(max) => return match at {
-                    Progress::Part => {
-                        AttemptOutcome::TransientFailure(format!("the server took no more of the mail within {max:?}"))
-                    }
-                    Progress::End => AttemptOutcome::Unknown(format!("no answer to the mail within {max:?}")),
-                },
+                () = tokio::time::sleep(max) => {
+                    let outcome = match at {
+                        Progress::Part => {
+                            AttemptOutcome::TransientFailure(format!("the server took no more of the mail within {max:?}"))
+                        }
+                        Progress::End => AttemptOutcome::Unknown(format!("no answer to the mail within {max:?}")),
+                    };
+                    return (outcome, false);
+                }
             }
         }
     }
@@ -222,13 +311,17 @@ impl Smtp {
         step: Step,
         mail: &Mail,
         command: impl Future<Output = Result<Response, Error>>,
-    ) -> Result<Response, AttemptOutcome> {
+    ) -> Result<Response, Refused> {
         match timeout(self.step_timeout, command).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(refusal::of_response(&error, step, mail)
-                .unwrap_or_else(|| AttemptOutcome::TransientFailure(response_text(&error)))),
+            Ok(Err(error)) => {
+                let outcome = refusal::of_response(&error, step, mail)
+                    .unwrap_or_else(|| AttemptOutcome::TransientFailure(response_text(&error)));
+                Err(Refused { outcome, code: error.status().map(u16::from), is_late: false })
+            }
             Err(_) => {
-                Err(AttemptOutcome::TransientFailure(format!("no answer to {what} within {:?}", self.step_timeout)))
+                let reason = format!("no answer to {what} within {:?}", self.step_timeout);
+                Err(Refused { outcome: AttemptOutcome::TransientFailure(reason), code: None, is_late: true })
             }
         }
     }
@@ -263,17 +356,24 @@ fn accepted(response: &Response) -> AttemptOutcome {
     }
 }
 
-/// Returns the outcome of writing the mail, as far as `at`.
-fn content_outcome(sent: Result<Response, Error>, at: Progress, mail: &Mail) -> AttemptOutcome {
+/// Returns the outcome of writing the mail, as far as `at`, and whether the server responded and goes on.
+fn content_outcome(sent: Result<Response, Error>, at: Progress, mail: &Mail) -> (AttemptOutcome, bool) {
     let error = match sent {
-        Ok(response) => return accepted(&response),
+        Ok(response) => {
+            let outcome = accepted(&response);
+            let is_answered = matches!(outcome, AttemptOutcome::Accepted(_));
+            return (outcome, is_answered);
+        }
         Err(error) => error,
     };
-    match (refusal::of_response(&error, Step::Content, mail), at) {
+    // A response amid the mail leaves the server waiting for its end.
+    let goes_on = matches!(at, Progress::End) && error.status().is_some_and(|code| u16::from(code) != CLOSING);
+    let outcome = match (refusal::of_response(&error, Step::Content, mail), at) {
         (Some(outcome), _) => outcome,
         (None, Progress::Part) => AttemptOutcome::TransientFailure(response_text(&error)),
         (None, Progress::End) => AttemptOutcome::Unknown(response_text(&error)),
-    }
+    };
+    (outcome, goes_on)
 }
 
 /// Returns the maximum size (bytes) that a line of the response to EHLO announces. None: it announces none.

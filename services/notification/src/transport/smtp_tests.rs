@@ -1,4 +1,10 @@
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use frontdesk_settings::Secret;
 use tokio::{
@@ -14,6 +20,8 @@ use super::*;
 #[derive(Clone, Copy)]
 enum Step {
     Say(&'static str),
+    /// The first answer on a connection, and that to all others. None: it is closed.
+    OnceThen(&'static str, Option<&'static str>),
     SayAfter(Duration, &'static str),
     Close,
     Hang,
@@ -56,7 +64,7 @@ async fn serve(script: Script) -> (u16, oneshot::Receiver<String>) {
 
 async fn converse(mut stream: BufReader<TcpStream>, script: Script) -> String {
     let mut mail = String::new();
-    let mut in_mail = false;
+    let (mut in_mail, mut begun) = (false, false);
     let mut next = script.banner;
     loop {
         match next {
@@ -64,6 +72,12 @@ async fn converse(mut stream: BufReader<TcpStream>, script: Script) -> String {
             Step::SayAfter(pause, line) => {
                 tokio::time::sleep(pause).await;
                 stream.get_mut().write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
+            }
+            Step::OnceThen(first, then) => {
+                let answer = if begun { then } else { Some(first) };
+                begun = true;
+                let Some(answer) = answer else { return mail };
+                stream.get_mut().write_all(format!("{answer}\r\n").as_bytes()).await.unwrap();
             }
             Step::Close => return mail,
             Step::Hang => std::future::pending().await,
@@ -89,6 +103,8 @@ async fn converse(mut stream: BufReader<TcpStream>, script: Script) -> String {
             "RCPT" => script.rcpt,
             "DATA" => script.data,
             _ if line.starts_with('.') => script.dot,
+            "RSET" => Step::Say("250 ok"),
+            "QUIT" => return mail,
             _ => Step::Say("221 bye"),
         };
         in_mail = line.starts_with("DATA") && matches!(script.data, Step::Say(answer) if answer.starts_with('3'));
@@ -333,6 +349,7 @@ async fn t8_every_address_of_the_mail_server_is_tried_with_its_own_share_of_the_
     smtp.resolver = std::sync::Arc::new(move |_, _| Box::pin(async move { Ok(vec![address, answers]) }));
     let outcome = smtp.send(&mail()).await;
     assert!(matches!(outcome, AttemptOutcome::Accepted(_)), "{outcome:?}");
+    let mut smtp = Smtp::try_new(&settings(port)).unwrap();
     smtp.resolver = std::sync::Arc::new(move |_, _| Box::pin(async move { Ok(vec![address, address]) }));
     let outcome = smtp.send(&mail()).await;
     assert!(
@@ -371,4 +388,93 @@ fn s8_any_size_that_a_mail_server_announces_is_read() {
             "{line:?}: {size:?}"
         );
     });
+}
+
+/// Serves one connection after the other with these scripts; the last one serves all that follow. Counts them.
+async fn serve_in_turn(scripts: &'static [Script]) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, accepted) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
+    let counted = accepted.clone();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let number = counted.fetch_add(1, Ordering::Relaxed);
+            let script = scripts[number.min(scripts.len() - 1)];
+            tokio::spawn(async move { converse(BufReader::new(stream), script).await });
+        }
+    });
+    (port, accepted)
+}
+
+#[tokio::test]
+async fn t8_a_connection_sends_one_mail_after_the_other_up_to_its_maximum() {
+    let (port, accepted) = serve_in_turn(&[ACCEPTS]).await;
+    let smtp = Smtp::try_new(&SmtpSettings { mails_per_connection: 3, ..settings(port) }).unwrap();
+    for connections in [1, 1, 1, 2, 2, 2, 3] {
+        assert!(matches!(smtp.clone().send(&mail()).await, AttemptOutcome::Accepted(_)));
+        assert_eq!(accepted.load(Ordering::Relaxed), connections);
+    }
+}
+
+#[tokio::test]
+async fn t8_mails_at_the_same_time_have_connections_of_their_own() {
+    let (port, accepted) = serve_in_turn(&[ACCEPTS]).await;
+    let smtp = Smtp::try_new(&settings(port)).unwrap();
+    for _ in 0..3 {
+        let mail = mail();
+        let outcomes = futures::future::join_all((0..4).map(|_| smtp.send(&mail))).await;
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, AttemptOutcome::Accepted(_))), "{outcomes:?}");
+    }
+    assert!(accepted.load(Ordering::Relaxed) <= 4, "{accepted:?}");
+}
+
+#[tokio::test]
+async fn t8_a_mail_on_a_connection_that_the_server_closed_while_it_was_idle_is_sent_at_once_on_another_one() {
+    // The first connection takes one mail: it answers the next MAIL in none of the ways of one that goes on.
+    static CLOSES: [Script; 2] = [Script { mail: Step::OnceThen("250 ok", None), ..ACCEPTS }, ACCEPTS];
+    static SAYS_SO: [Script; 2] =
+        [Script { mail: Step::OnceThen("250 ok", Some("421 4.4.2 idle for too long")), ..ACCEPTS }, ACCEPTS];
+    for scripts in [&CLOSES, &SAYS_SO] {
+        let (port, accepted) = serve_in_turn(scripts).await;
+        let smtp = Smtp::try_new(&settings(port)).unwrap();
+        for _ in 0..2 {
+            let outcome = smtp.send(&mail()).await;
+            assert!(matches!(outcome, AttemptOutcome::Accepted(_)), "{outcome:?}");
+        }
+        assert_eq!(accepted.load(Ordering::Relaxed), 2);
+    }
+}
+
+#[tokio::test]
+async fn t8_a_connection_goes_on_after_a_refusal_and_not_after_an_unknown_outcome() {
+    let refused = Script { rcpt: Step::OnceThen("550 5.1.1 unknown user", Some("250 ok")), ..ACCEPTS };
+    let (port, accepted) = serve_in_turn(Box::leak(Box::new([refused]))).await;
+    let smtp = Smtp::try_new(&settings(port)).unwrap();
+    assert!(is_permanent(&smtp.send(&mail()).await));
+    assert!(matches!(smtp.send(&mail()).await, AttemptOutcome::Accepted(_)));
+    assert_eq!(accepted.load(Ordering::Relaxed), 1);
+
+    let unknown = Script { dot: Step::Say("what?"), ..ACCEPTS };
+    let (port, accepted) = serve_in_turn(Box::leak(Box::new([unknown, ACCEPTS]))).await;
+    let smtp = Smtp::try_new(&settings(port)).unwrap();
+    assert!(matches!(smtp.send(&mail()).await, AttemptOutcome::Unknown(_)));
+    assert!(matches!(smtp.send(&mail()).await, AttemptOutcome::Accepted(_)));
+    assert_eq!(accepted.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn t8_a_server_whose_responses_are_out_of_step_gets_no_mail() {
+    let outcome = outcome(Script { data: Step::Say("250 ok"), ..ACCEPTS }).await;
+    assert!(matches!(&outcome, AttemptOutcome::TransientFailure(words) if words.contains("DATA")), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn t8_an_idle_connection_is_closed_after_a_time() {
+    let (port, received) = serve(ACCEPTS).await;
+    let smtp = Smtp::try_new(&SmtpSettings { idle_timeout: Duration::from_millis(50), ..settings(port) }).unwrap();
+    assert!(matches!(smtp.send(&mail()).await, AttemptOutcome::Accepted(_)));
+    // The server's side ends with the connection.
+    let mail = tokio::time::timeout(Duration::from_secs(10), received).await.unwrap().unwrap();
+    assert!(mail.starts_with("Subject: x"), "{mail}");
+    drop(smtp);
 }

@@ -1,17 +1,18 @@
 //! The delivery worker: claims due deliveries, composes and sends their mails, and records the outcomes.
 
 use std::{
-    collections::HashMap,
+    convert::Infallible,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
-use uuid::Uuid;
 
+use super::{next_turns::NextTurns, recording::Recording, running::Running};
 use crate::{
     App,
-    commands::{self, Attempt},
+    commands::{self, AcceptedMail, Attempt, Claimed, Work},
     domain::{AttemptOutcome, Claim},
     error::NotificationError,
     store,
@@ -36,26 +37,8 @@ const RENEW_INTERVAL: Duration = Duration::from_secs(4);
 /// find has no living holder.
 const VOID_CLAIMS_INTERVAL: Duration = Duration::from_secs(6);
 
-/// The deliveries that this worker processes.
-#[derive(Default)]
-struct Running {
-    tasks: JoinSet<()>,
-    deliveries: HashMap<Id, Uuid>,
-}
-
-impl Running {
-    fn ids(&self) -> Vec<Uuid> {
-        self.deliveries.values().copied().collect()
-    }
-
-    /// Waits until one has ended. None: there is none.
-    async fn next_ended(&mut self) -> Option<()> {
-        let ended = self.tasks.join_next_with_id().await?;
-        let id = ended.map_or_else(|error: JoinError| error.id(), |(id, ())| id);
-        self.deliveries.remove(&id);
-        Some(())
-    }
-}
+/// Maximum interval between reads while all that is due is for domains that have their maximum in progress.
+const BLOCKED_PAUSE: Duration = Duration::from_millis(500);
 
 /// Delivers until the shutdown, then waits for the deliveries in progress.
 pub(crate) async fn deliver(app: App) {
@@ -66,28 +49,38 @@ pub(crate) async fn deliver(app: App) {
             () = tokio::time::sleep(ERROR_PAUSE) => {}
         }
     }
-    let (mut running, mut void_claims) = (Running::default(), VoidClaims::default());
+    let mut running = Running::new(app.settings.deliveries_at_once, app.settings.deliveries_per_domain);
+    let (mut turns, mut void_claims) = (NextTurns::default(), VoidClaims::default());
+    let recording = Arc::new(Recording::default());
     while !app.shutdown.is_cancelled() {
+        running.remove_ended();
         if let Err(error) = void_claims.end(&app).await {
             tracing::warn!(%error, "claims that end too late cannot be ended; trying again");
         }
-        let wait = match start_due(&app, &mut running).await {
+        let wait = match start_due(&app, &mut running, &mut turns, &recording).await {
             Ok(wait) => wait.unwrap_or(MAX_POLL_INTERVAL).min(MAX_POLL_INTERVAL),
             Err(error) => {
                 tracing::error!(%error, "the delivery worker cannot read its database");
                 ERROR_PAUSE
             }
         };
-        let full = running.deliveries.len() >= app.settings.deliveries_at_once;
+        let (full, slots) = (running.free() == 0, running.slots.clone());
+        if wait.is_zero() && !full {
+            continue;
+        }
+        // What is recorded soon ends the wait by itself.
+        let idle = !full && !running.is_recording();
         tokio::select! {
             () = app.shutdown.cancelled() => {}
             () = app.due.notified(), if !full => {}
             Some(()) = running.next_ended() => {}
+            () = Running::slot_is_free(&slots), if slots.available_permits() == 0 => {}
             // Due times are by the database's clock; advancing the development clock ends this sleep.
-            () = app.clock.sleep(wait), if !full => {}
+            () = app.clock.sleep(wait), if idle => {}
         }
     }
     while running.next_ended().await.is_some() {}
+    app.transport.close_idle().await;
 }
 
 /// Ends the claims of a process that ended. A SQLite database has one process, so at its start the holders of all claims
@@ -98,7 +91,7 @@ async fn end_claims_of_previous_process(app: &App) -> Result<(), NotificationErr
     }
     let tx = app.db.begin().await?;
     let now = tx.now().await?;
-    store::deliveries::end_claims_after(&tx, now, now).await?;
+    store::due_deliveries::end_claims_after(&tx, now, now).await?;
     Ok(tx.commit().await?)
 }
 
@@ -120,84 +113,115 @@ impl VoidClaims {
         self.searched = Some(Instant::now());
         let latest = app.db.now().await?.plus(2 * CLAIM_DURATION);
         let found_before =
-            std::mem::replace(&mut self.found, store::deliveries::has_claims_after(app.db.read(), latest).await?);
+            std::mem::replace(&mut self.found, store::due_deliveries::has_claims_after(app.db.read(), latest).await?);
         if self.found && found_before {
             let tx = app.db.begin().await?;
             let now = tx.now().await?;
-            store::deliveries::end_claims_after(&tx, now.plus(2 * CLAIM_DURATION), now).await?;
+            store::due_deliveries::end_claims_after(&tx, now.plus(2 * CLAIM_DURATION), now).await?;
             tx.commit().await?;
         }
         Ok(())
     }
 }
 
-/// Starts due deliveries, up to the maximum. Returns the time until the next delivery is due. None: unknown.
-async fn start_due(app: &App, running: &mut Running) -> Result<Option<Duration>, NotificationError> {
-    let free = app.settings.deliveries_at_once.saturating_sub(running.deliveries.len());
+/// Starts due deliveries in turn, up to the maximum. Returns the time until it is worth while to try again. None: unknown.
+async fn start_due(
+    app: &App,
+    running: &mut Running,
+    turns: &mut NextTurns,
+    recording: &Arc<Recording>,
+) -> Result<Option<Duration>, NotificationError> {
+    let free = running.free();
     if free == 0 {
         return Ok(None);
     }
     // Read first: a write transaction for nothing would block other writers of SQLite.
-    let now = app.db.now().await?;
-    match store::deliveries::next_due(app.db.read()).await? {
-        Some(due) if due <= now => {}
-        later => return Ok(later.map(|later| later.since(now))),
+    let is_read_now = turns.read(app).await?;
+    if turns.turns.is_empty() {
+        let next = store::due_deliveries::next_due(app.db.read()).await?;
+        return Ok(match next {
+            Some(next) => Some(next.since(app.db.now().await?)),
+            None => None,
+        });
     }
-    let claims = commands::claim_deliveries(app, CLAIM_DURATION, &running.ids(), free as u64).await?;
-    let none_claimed = claims.is_empty();
-    fail::fail_point!("deliveries-claimed", |_| std::process::abort());
-    for claim in claims {
-        spawn(app, claim, running);
+    let places = turns.turns.take(free, |domain| running.room(domain));
+    if places.is_empty() {
+        turns.forget();
+        return Ok(Some(BLOCKED_PAUSE));
     }
-    let next = store::deliveries::next_due(app.db.read()).await?.map(|next| next.since(now));
+    let claimed = commands::claim_deliveries(app, CLAIM_DURATION, &running.ids(), &places).await?;
+    for (queue, places) in &places {
+        if claimed.iter().filter(|claimed| claimed.queue == *queue).count() < *places {
+            turns.turns.remove(queue);
+        }
+    }
     // Another replica holds what is due: polling without a pause would spin.
-    Ok(if none_claimed { next.map(|next| next.max(MIN_CONTENTION_PAUSE)) } else { next })
+    let is_contended = claimed.is_empty() && is_read_now;
+    for claimed in claimed {
+        spawn(app, claimed, running, recording);
+    }
+    Ok(Some(if is_contended { MIN_CONTENTION_PAUSE } else { Duration::ZERO }))
 }
 
-fn spawn(app: &App, claim: Claim, running: &mut Running) {
-    let (app, delivery) = (app.clone(), claim.delivery);
-    let span = tracing::info_span!("delivery", delivery = %claim.delivery);
-    frontdesk_telemetry::continue_trace(&span, &claim.traceparent);
+fn spawn(app: &App, claimed: Claimed, running: &mut Running, recording: &Arc<Recording>) {
+    let (app, recording) = (app.clone(), recording.clone());
+    let (delivery, domain) = (claimed.claim.delivery, claimed.domain.clone());
+    let slot = running.slots.clone().try_acquire_owned().ok();
+    let span = tracing::info_span!("delivery", %delivery);
+    frontdesk_telemetry::continue_trace(&span, &claimed.claim.traceparent);
     let task = async move {
-        if let Err(error) = process_claimed(&app, &claim).await {
+        if let Err(error) = process_claimed(&app, claimed, slot, &recording).await {
             tracing::error!(%error, "a delivery stopped; it continues when its claim ends");
         }
     };
     let id = running.tasks.spawn(task.instrument(span)).id();
-    running.deliveries.insert(id, delivery);
+    running.deliveries.insert(id, (delivery, domain));
 }
 
 /// Processes a claimed delivery and renews the claim meanwhile.
-async fn process_claimed(app: &App, claim: &Claim) -> Result<(), NotificationError> {
-    let processing = process(app, claim);
-    tokio::pin!(processing);
+async fn process_claimed(
+    app: &App,
+    claimed: Claimed,
+    slot: Option<OwnedSemaphorePermit>,
+    recording: &Recording,
+) -> Result<(), NotificationError> {
+    let Claimed { claim, work, .. } = claimed;
+    tokio::select! {
+        result = process(app, &claim, work, slot, recording) => result,
+        never = renew(app, &claim) => match never {},
+    }
+}
+
+/// Renews the claim until it is dropped. It never waits for the processing, which may hold the only connection that writes (SQLite), nor the
+/// processing for it.
+async fn renew(app: &App, claim: &Claim) -> Infallible {
     loop {
-        tokio::select! {
-            result = &mut processing => return result,
-            () = tokio::time::sleep(RENEW_INTERVAL) => {
-                if let Err(error) = commands::renew_claim(app, claim, CLAIM_DURATION).await {
-                    tracing::warn!(%error, "the claim of a delivery was not renewed; trying again");
-                }
-            }
+        tokio::time::sleep(RENEW_INTERVAL).await;
+        if let Err(error) = commands::renew_claim(app, claim, CLAIM_DURATION).await {
+            tracing::warn!(%error, "the claim of a delivery was not renewed; trying again");
         }
     }
 }
 
-async fn process(app: &App, claim: &Claim) -> Result<(), NotificationError> {
-    if claim.interrupted {
-        return commands::settle_interrupted(app, claim).await;
+/// Gives up the slot when the mail was sent: another one can be sent while its outcome is recorded.
+async fn process(
+    app: &App,
+    claim: &Claim,
+    work: Work,
+    slot: Option<OwnedSemaphorePermit>,
+    recording: &Recording,
+) -> Result<(), NotificationError> {
+    match work {
+        Work::Settle => commands::settle_interrupted(app, claim).await,
+        Work::Compose => commands::compose_delivery(app, claim).await,
+        Work::Send(attempt) => {
+            let outcome = send(&app.transport, attempt).await;
+            drop(slot);
+            report(app, &outcome);
+            record(app, claim, outcome, recording).await;
+            Ok(())
+        }
     }
-    if !commands::compose_delivery(app, claim).await? {
-        return Ok(());
-    }
-    // After a stop, attempts in progress end and none begins: another replica claims the delivery.
-    if app.shutdown.is_cancelled() {
-        return Ok(());
-    }
-    let Some(attempt) = commands::begin_attempt(app, claim, CLAIM_DURATION).await? else { return Ok(()) };
-    let outcome = send(&app.transport, attempt).await;
-    report(app, &outcome);
-    record(app, claim, &outcome).await
 }
 
 /// Sends the mail, unless the process was paused for longer than the claim: another worker may be sending it.
@@ -210,7 +234,15 @@ async fn send(transport: &Transport, attempt: Attempt) -> AttemptOutcome {
 
 /// Records the outcome, unless the claim has ended. Otherwise the server's answer would be lost and the mail sent again, so it is
 /// tried until the database is available.
-async fn record(app: &App, claim: &Claim, outcome: &AttemptOutcome) -> Result<(), NotificationError> {
+async fn record(app: &App, claim: &Claim, outcome: AttemptOutcome, recording: &Recording) {
+    if let AttemptOutcome::Accepted(response) = &outcome {
+        let (claim, response) = (claim.clone(), response.clone());
+        let mail = AcceptedMail { claim, response, traceparent: frontdesk_telemetry::traceparent() };
+        if recording.record(app, mail).await {
+            return;
+        }
+        tokio::time::sleep(RECORD_PAUSE).await;
+    }
     let mut failed = false;
     while let Err(error) = commands::record_outcome(app, claim, outcome.clone()).await {
         if !failed {
@@ -219,7 +251,6 @@ async fn record(app: &App, claim: &Claim, outcome: &AttemptOutcome) -> Result<()
         failed = true;
         tokio::time::sleep(RECORD_PAUSE).await;
     }
-    Ok(())
 }
 
 /// Logs and counts the outcome without the server's response, which may contain an address.
@@ -250,6 +281,7 @@ fn report(app: &App, outcome: &AttemptOutcome) {
 #[cfg(test)]
 mod tests {
     use frontdesk_db::AccountId;
+    use uuid::Uuid;
 
     use super::*;
     use crate::transport::Mail;

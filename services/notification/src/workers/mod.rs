@@ -3,6 +3,9 @@
 mod attempt_counter;
 mod deliveries;
 mod forget_mails;
+mod next_turns;
+mod recording;
+mod running;
 
 pub(crate) use attempt_counter::AttemptCounter;
 pub(crate) use deliveries::deliver;

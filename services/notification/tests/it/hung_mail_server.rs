@@ -37,7 +37,10 @@ on_both_modes!(
 async fn hang_at(mode: Mode, stage: &'static str, timeout: Duration) -> (DeliveryStatus, String, usize) {
     let server = MailServer::start_hanging(stage).await;
     let settings = smtp(server.port, HOUR);
-    let timeouts = SmtpSettings { timeout: STEP, acceptance_timeout: ACCEPTANCE, ..settings.smtp };
+    // A connection ends with QUIT after its last mail.
+    let mails_per_connection = if stage == "QUIT" { 1 } else { settings.smtp.mails_per_connection };
+    let timeouts =
+        SmtpSettings { timeout: STEP, acceptance_timeout: ACCEPTANCE, mails_per_connection, ..settings.smtp };
     let settings = NotificationSettings { smtp: timeouts, deliveries_at_once: 1, ..settings };
     let fixture = Fixture::start_with(mode, settings).await;
     let hung = fixture.account.create_sender(ADDRESS, "1").await.unwrap().delivery_id;

@@ -25,6 +25,8 @@ pub struct MailServer {
 struct Hang {
     /// Before the `banner`, or at this command; `.`: the end of the mail. None: nowhere.
     stage: Option<&'static str>,
+    /// At RCPT each mail to this domain hangs. Empty: none does.
+    domain: &'static str,
     begun: AtomicBool,
     /// How long the client waited.
     waited: Mutex<Option<Duration>>,
@@ -56,7 +58,12 @@ impl MailServer {
 
     /// Hangs once at this stage: `banner`, a command, or `.` for the end of the mail; otherwise accepts each mail.
     pub async fn start_hanging(stage: &'static str) -> Self {
-        Self::serve("250 ok", &["250 ok", "250 ok"], Hang { stage: Some(stage), ..Hang::default() }).await
+        Self::serve("250 ok", &["250 ok"; 64], Hang { stage: Some(stage), ..Hang::default() }).await
+    }
+
+    /// Hangs at each mail to this domain; accepts all others.
+    pub async fn start_hanging_for(domain: &'static str) -> Self {
+        Self::serve("250 ok", &["250 ok"; 64], Hang { domain, ..Hang::default() }).await
     }
 
     async fn serve(ehlo: &'static str, answers: &'static [&'static str], hang: Hang) -> Self {
@@ -85,6 +92,11 @@ impl MailServer {
     /// Number of mails received.
     pub fn mails(&self) -> usize {
         self.mails.lock().unwrap().len()
+    }
+
+    /// How many mails were received before the first one to this address. None: there is none.
+    pub fn mails_before(&self, address: &str) -> Option<usize> {
+        self.mails.lock().unwrap().iter().position(|mail| mail.contains(&format!("To: {address}")))
     }
 
     /// The mail received last.
@@ -133,6 +145,10 @@ async fn converse(
             }
             command => {
                 if hang.at(command.get(..4).unwrap_or_default(), &mut stream).await {
+                    return;
+                }
+                if command.starts_with("RCPT") && !hang.domain.is_empty() && command.contains(hang.domain) {
+                    let _ = stream.read_to_end(&mut Vec::new()).await;
                     return;
                 }
                 match command {

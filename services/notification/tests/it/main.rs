@@ -25,5 +25,6 @@ mod set_fallback_sender;
 mod signed_mails;
 mod suppressions;
 mod transcript_templates;
+mod turns;
 mod update_sender;
 mod verify_sender;

@@ -60,6 +60,10 @@ pub async fn run(deployment: &mut Deployment, plan: Plan) -> [Row; 2] {
         setting("SMTP__TLS", "none".into()),
         setting("SMTP__HELO_NAME", "desk.shop.example".into()),
         setting("DELIVERIES_AT_ONCE", CONNECTIONS.to_string()),
+        // All mails are for one domain. What is recorded counts too.
+        setting("DELIVERIES_PER_DOMAIN", (2 * CONNECTIONS).to_string()),
+        // As the bare connections, which are never replaced.
+        setting("SMTP__MAILS_PER_CONNECTION", "1000000".into()),
         setting("TRANSCRIPT_MAX_BYTES", MAX_TRANSCRIPT_BYTES.to_string()),
     ];
     let notification = deployment.start_notification(settings).await;
@@ -241,9 +245,10 @@ async fn send_due(database: &mut PgConnection, first: u32, count: u32, mail: &[u
         "INSERT INTO deliveries (id, account_id, kind, state, close_number, sender_from_channel, until_sequence, unverified,
             requested_by, recipient, subject, time_zone, mail_from, message_id, composed_at, compose_failures, attempts,
             attempts_before_retry, unknown_outcomes, last_response, failure, claim, leased, due_at, created_at, traceparent,
-            version)
+            version, mailbox, recipient_domain)
         SELECT {id}, '{ACCOUNT}', 'SENDER_VERIFICATION', 'QUEUED', 0, FALSE, 0, FALSE, '', 'reader@visitor.example', '', '',
-            'team@shop.example', '<' || number || '@shop.example>', {created}, 0, 0, 0, 0, '', '', 0, FALSE, {due}, {created}, '', 1
+            'team@shop.example', '<' || number || '@shop.example>', {created}, 0, 0, 0, 0, '', '', 0, FALSE, {due}, {created}, '', 1,
+            'reader@visitor.example', 'visitor.example'
         FROM generate_series({first}, {last}) AS number"
     );
     let mut transaction = database.begin().await.unwrap();

@@ -161,6 +161,10 @@ impl Cluster {
         for (setting, timeout) in [("TIMEOUT", SMTP_TIMEOUT), ("ACCEPTANCE_TIMEOUT", SMTP_ACCEPTANCE_TIMEOUT)] {
             set(&format!("NOTIFICATION__SMTP__{setting}"), format!("{}s", timeout.as_secs()));
         }
+        // Connections are shared, and opened and closed often: faults at the beginning and at the end of one are reached too.
+        set("NOTIFICATION__SMTP__MAILS_PER_CONNECTION", "2".into());
+        // The visitors of an account have addresses of one domain.
+        set("NOTIFICATION__DELIVERIES_PER_DOMAIN", "16".into());
         set("NOTIFICATION__RETRY_PAUSE", "100ms".into());
         // A few agents of the workload do what many agents would do.
         for limit in ["ACCOUNT", "AGENT", "RECIPIENT"] {

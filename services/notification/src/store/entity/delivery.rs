@@ -25,6 +25,9 @@ pub struct Model {
     pub recipient_email: String,
     /// The mailbox that the recipient's address leads to, by which mails are counted.
     pub mailbox: String,
+    /// The domain of the recipient's address, by which deliveries take turns. Empty: there is no address yet, or an older release has
+    /// written the row.
+    pub recipient_domain: String,
     pub subject: String,
     pub time_zone: String,
     /// 0: none.
