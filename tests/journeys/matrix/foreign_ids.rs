@@ -76,6 +76,7 @@ const NOT_LOOKED_UP: &[&str] = &[
     "ListTranscriptDecisions.conversation_id",
     "SearchConversations.channel_ids",
     "SearchConversations.contact_ids",
+    "WatchDeliveries.conversation_id",
 ];
 
 /// Whether the call changes the conversation that it names, when the id in another field is accepted.

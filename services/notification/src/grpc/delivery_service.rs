@@ -1,15 +1,19 @@
 //! `DeliveryService`.
 
-use frontdesk_api::{parse_id, parse_optional_id, validated};
+use std::pin::Pin;
+
+use frontdesk_api::{live_stream, parse_id, parse_optional_id, validated};
 use frontdesk_clock::Time;
 use frontdesk_proto::notification::v1::{
     CancelDeliveryRequest, CancelDeliveryResponse, GetDeliveryRequest, GetDeliveryResponse, ListDeliveriesRequest,
-    ListDeliveriesResponse, RetryDeliveryRequest, RetryDeliveryResponse, delivery_service_server::DeliveryService,
+    ListDeliveriesResponse, RetryDeliveryRequest, RetryDeliveryResponse, WatchDeliveriesRequest,
+    WatchDeliveriesResponse, delivery_service_server::DeliveryService,
 };
+use futures::Stream;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::convert;
+use super::{convert, watch_deliveries::DeliveryUpdates};
 use crate::{App, commands, domain::DeliveryFilter, queries};
 
 /// Serves `DeliveryService`.
@@ -17,6 +21,8 @@ pub(crate) struct Deliveries(pub(crate) App);
 
 #[tonic::async_trait]
 impl DeliveryService for Deliveries {
+    type WatchDeliveriesStream = Pin<Box<dyn Stream<Item = Result<WatchDeliveriesResponse, Status>> + Send>>;
+
     async fn get_delivery(
         &self,
         request: Request<GetDeliveryRequest>,
@@ -42,6 +48,17 @@ impl DeliveryService for Deliveries {
         let next_page_token = self.0.pages.next_page_token(page, &mut rows, |row| (row.created_at, row.id))?;
         let deliveries = rows.into_iter().map(convert::delivery).collect();
         Ok(Response::new(ListDeliveriesResponse { deliveries, next_page_token }))
+    }
+
+    async fn watch_deliveries(
+        &self,
+        request: Request<WatchDeliveriesRequest>,
+    ) -> Result<Response<Self::WatchDeliveriesStream>, Status> {
+        let (caller, request) = validated(request)?;
+        let conversation = parse_optional_id("conversation_id", &request.conversation_id)?;
+        let filter = DeliveryFilter { conversation, ..DeliveryFilter::default() };
+        let updates = DeliveryUpdates::begin(self.0.clone(), caller, filter).await?;
+        Ok(Response::new(Box::pin(live_stream(updates, self.0.shutdown.clone()))))
     }
 
     async fn retry_delivery(

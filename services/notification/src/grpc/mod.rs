@@ -8,6 +8,7 @@ mod sender_service;
 mod suppression_service;
 mod template_service;
 mod transcript_service;
+mod watch_deliveries;
 
 pub(crate) use address_code_service::AddressCodes;
 pub(crate) use delivery_service::Deliveries;

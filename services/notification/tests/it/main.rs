@@ -28,3 +28,4 @@ mod transcript_templates;
 mod turns;
 mod update_sender;
 mod verify_sender;
+mod watch_deliveries;
