@@ -230,7 +230,8 @@ impl Desk {
                 break;
             }
         }
-        decision.goes_on = !ends.is_empty() && !(decision.routed.is_empty() && decision.leaving.is_empty());
+        let found_any = !decision.routed.is_empty() || !decision.leaving.is_empty();
+        decision.goes_on = found_any && !ends.is_empty();
         decision
     }
 

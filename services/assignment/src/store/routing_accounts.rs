@@ -134,5 +134,5 @@ pub(crate) async fn put_off(tx: &Tx, account: AccountId, until: Time) -> Result<
 
 /// Returns the number of the account's last turn.
 pub(crate) async fn find_last_turn<C: ConnectionTrait>(conn: &C, account: AccountId) -> Result<i64, DbErr> {
-    Ok(Entity::find_by_id(account.0).one(conn).await?.map_or(0, |row| row.last_turn.max(0)))
+    Ok(Entity::find_by_id(account.0).one(conn).await?.map_or(0, |row| Ord::max(row.last_turn, 0)))
 }

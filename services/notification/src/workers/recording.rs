@@ -46,7 +46,9 @@ async fn record_all(app: &App, mut waiting: Vec<Waiting>) {
         let rest = waiting.split_off(waiting.len().min(MAX_MAILS));
         let (mails, senders): (Vec<_>, Vec<_>) = waiting.into_iter().map(|one| (one.mail, one.recorded)).unzip();
         match commands::record_accepted(app, &mails).await {
-            Ok(()) => senders.into_iter().for_each(|sender| drop(sender.send(()))),
+            Ok(()) => senders.into_iter().for_each(|sender| {
+                let _ = sender.send(());
+            }),
             Err(error) => {
                 tracing::warn!(%error, mails = mails.len(), "accepted mails were not recorded together; each is recorded alone");
             }
