@@ -119,12 +119,13 @@ async fn route(deployment: &Deployment, databases: &mut Databases, more: Waiting
     databases.insert(more).await;
     deployment.drain_outbox(&mut databases.conversations).await;
     let began = number(&mut databases.assignment, NOW).await;
-    // In one statement, as each change that wakes routing.
+    // In one statement, as each change that wakes routing; the agents are locked before their account, as there.
     let raise = format!(
         "WITH raised AS (
-            UPDATE agents SET capacity = capacity + {places} WHERE account_id = '{ACCOUNT}' AND id::text LIKE '{ROUTED_TO}%'
+            UPDATE agents SET capacity = capacity + {places} WHERE account_id = '{ACCOUNT}' AND id::text LIKE '{ROUTED_TO}%' RETURNING 1
         )
-        UPDATE routing_accounts SET look_at = {began} WHERE account_id = '{ACCOUNT}'",
+        UPDATE routing_accounts SET look_at = {began}
+        WHERE account_id = '{ACCOUNT}' AND (SELECT count(*) FROM raised) > 0",
         places = count / i64::from(AGENTS)
     );
     execute(&mut databases.assignment, raise).await;
