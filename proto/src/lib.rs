@@ -23,6 +23,11 @@ pub mod frontdesk {
         }
     }
     pub mod assignment {
+        pub mod internal {
+            pub mod v1 {
+                tonic::include_proto!("frontdesk.assignment.internal.v1");
+            }
+        }
         pub mod v1 {
             tonic::include_proto!("frontdesk.assignment.v1");
         }
@@ -33,6 +38,11 @@ pub mod frontdesk {
         }
     }
     pub mod botsession {
+        pub mod internal {
+            pub mod v1 {
+                tonic::include_proto!("frontdesk.botsession.internal.v1");
+            }
+        }
         pub mod v1 {
             tonic::include_proto!("frontdesk.botsession.v1");
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use frontdesk_bus::{
     Consumer, DeadLetter, Outcome, delete_dead_letter, find_dead_letter, list_dead_letters, oldest_dead_letters,
 };
+use frontdesk_db::{AccountId, AccountState, lock_account, save_account};
 use frontdesk_proto::event::v1::Event;
 use frontdesk_testkit::{Mode, new_id, on_both_modes, wait_until};
 
@@ -23,6 +24,7 @@ on_both_modes!(
     a_handler_that_panics_gets_the_event_again,
     an_event_arrives_as_it_was_published,
     an_event_that_does_not_concern_a_consumer_does_not_reach_its_handler,
+    x2_events_of_an_account_that_has_ended_reach_no_handler_alone_or_in_a_batch,
 );
 
 /// Maximum number of events of one consumer that are handled at once.
@@ -270,6 +272,55 @@ async fn an_event_that_does_not_concern_a_consumer_does_not_reach_its_handler(mo
     let arrived = tokio::time::timeout(Duration::from_secs(20), received.recv()).await.unwrap().unwrap();
     assert_eq!(arrived.id, one.id);
     assert!(received.try_recv().is_err());
+}
+
+async fn x2_events_of_an_account_that_has_ended_reach_no_handler_alone_or_in_a_batch(mode: Mode) {
+    /// Handles events together.
+    struct Together(tokio::sync::mpsc::UnboundedSender<Event>);
+    #[async_trait::async_trait]
+    impl Consumer for Together {
+        fn name(&self) -> &'static str {
+            "together"
+        }
+        fn source(&self) -> &'static str {
+            SOURCE
+        }
+        fn types(&self) -> Vec<String> {
+            vec!["test.Thing".into()]
+        }
+        async fn handle(&self, event: &Event) -> Outcome {
+            self.0.send(event.clone()).unwrap();
+            Outcome::Ack
+        }
+        fn max_batch(&self) -> usize {
+            8
+        }
+        async fn handle_batch(&self, events: &[Event]) -> Vec<bool> {
+            events.iter().map(|event| self.0.send(event.clone()).is_ok()).collect()
+        }
+    }
+    let backend = Backend::new(mode).await;
+    let (bus, db) = (backend.bus().await, backend.db().await);
+    let (ended, in_use) = (AccountId(new_id()), AccountId(new_id()));
+    let tx = db.begin_for(ended).await.unwrap();
+    let mut record = lock_account(&tx, ended).await.unwrap();
+    record.state = AccountState::Ended;
+    save_account(&tx, &record).await.unwrap();
+    tx.commit().await.unwrap();
+    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
+    bus.subscribe(Together(sender), &db);
+    let alone = Recorder::acknowledging("alone");
+    bus.subscribe(alone.clone(), &db);
+    let _running = run(&bus).await;
+    let of = |account: AccountId| Event { account_id: account.to_string(), ..event("test.Thing") };
+    let handled = of(in_use);
+    let events: Vec<Event> = (0..40).map(|_| of(ended)).chain([handled.clone()]).collect();
+    publish(&bus, &events).await;
+    // Those of the account that has ended are acknowledged too.
+    backend.settled(&db).await;
+    assert_eq!(alone.deliveries.lock().unwrap().keys().collect::<Vec<_>>(), [&handled.id]);
+    let together: Vec<String> = std::iter::from_fn(|| received.try_recv().ok()).map(|event| event.id).collect();
+    assert_eq!(together, [handled.id]);
 }
 
 async fn an_event_arrives_as_it_was_published(mode: Mode) {

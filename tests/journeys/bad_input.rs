@@ -311,7 +311,9 @@ async fn s1_bad_input_is_refused_with_the_fields_name_and_is_never_internal() {
     let seed: u64 = std::env::var("FRONTDESK_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
     println!("seed {seed}: repeat with FRONTDESK_SEED={seed}");
     let mut fuzz = Fuzz { random: StdRng::seed_from_u64(seed), known };
-    let methods = methods();
+    let mut methods = methods();
+    // It would end the account of all other calls.
+    methods.retain(|method| method.method.name() != "EndAccount");
     let mut tries = generated(&mut fuzz, &methods, GENERATED);
     tries.extend(with_hostile_fields(&mut fuzz, &fixture, &methods, HOSTILE));
     // Shuffled, since each call of a stream waits for a while.

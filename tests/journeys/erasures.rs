@@ -24,11 +24,11 @@ use frontdesk_tests::{Account, As, Chat, TestSuite, download, epoch_of, request_
 use sea_orm::{ConnectionTrait, Statement};
 use tonic::Code;
 
-const WORD: &str = "canary";
+pub(crate) const WORD: &str = "canary";
 
 /// Where the word is, in any case: in the files of the data folder, and in the rows of PostgreSQL. The mailbox folder is left out: it
 /// stands for the mailboxes of recipients, which no erasure reaches.
-async fn places(suite: &TestSuite, word: &str) -> Vec<String> {
+pub(crate) async fn places(suite: &TestSuite, word: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![suite.folder.path().to_owned()];
     while let Some(folder) = folders.pop() {
@@ -75,7 +75,7 @@ async fn tables(db: &Db, word: &str) -> Vec<String> {
 }
 
 /// A chat with the word in every place: begun by the bot, taken over by the agent, and closed, so that a mail is composed.
-async fn play(account: &Account, agent: &As, channel: &str) -> Chat {
+pub(crate) async fn play(account: &Account, agent: &As, channel: &str) -> Chat {
     let visitor = account.with_claims(CallerKind::Visitor, "v", |claims| {
         (claims.name, claims.email) = (Some("Canary Vera".into()), Some("canary.token@x.example".into()));
     });
@@ -192,7 +192,7 @@ async fn exported(account: &Account, contact_id: &str) -> String {
 }
 
 /// The texts that [`play`] puts in places of the person, one for each place.
-const PLANTED: [&str; 16] = [
+pub(crate) const PLANTED: [&str; 16] = [
     "Canary Vera",
     "canary.token@x.example",
     "https://shop.example/canary",

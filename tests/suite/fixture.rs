@@ -1,30 +1,36 @@
 //! One account with one resource of each kind, callers of each kind, and valid requests for every method.
 #![allow(clippy::unwrap_used, reason = "a fixture that cannot be created fails its test by panicking")]
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use frontdesk_auth::{AccessMap, CallerKind};
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::{
         AddTeamMembersRequest, CreateOpeningHoursRequest, CreateRoutingPolicyRequest, CreateTeamRequest, DateException,
-        OpeningSchedule, RoutingRules, RoutingStep, RoutingStrategy, UpdateAgentRequest, Weekday, WeeklyRange,
-        opening_hours_service_client::OpeningHoursServiceClient, roster_service_client::RosterServiceClient,
-        routing_policy_service_client::RoutingPolicyServiceClient, team_service_client::TeamServiceClient,
+        ListAgentsRequest, OpeningSchedule, RoutingRules, RoutingStep, RoutingStrategy, UpdateAgentRequest, Weekday,
+        WeeklyRange, opening_hours_service_client::OpeningHoursServiceClient,
+        roster_service_client::RosterServiceClient, routing_policy_service_client::RoutingPolicyServiceClient,
+        team_service_client::TeamServiceClient,
     },
     auth::v1::Principal,
     botsession::v1::{
-        BotEngine, CreateBotRequest, WatchTurnsRequest, bot_engine_service_client::BotEngineServiceClient,
-        bot_service_client::BotServiceClient, watch_turns_response::Update,
+        BotEngine, CreateBotRequest, ListBotsRequest, WatchTurnsRequest,
+        bot_engine_service_client::BotEngineServiceClient, bot_service_client::BotServiceClient,
+        watch_turns_response::Update,
     },
     conversation::v1::{
-        CloseConversationRequest, Contact, ContactEmail, CreateAttachmentRequest, CreateChatAttachmentRequest,
-        CreateChatAttachmentResponse, CreateContactRequest, CreateInsertRequest, CreateTicketRequest,
-        EraseContactRequest, GetContactRequest, MergeContactsRequest, PostMessageRequest, SendMessageRequest, Snippet,
-        StartChatRequest, attachment_service_client::AttachmentServiceClient,
-        contact_job_service_client::ContactJobServiceClient, contact_service_client::ContactServiceClient,
-        conversation_service_client::ConversationServiceClient, create_insert_request,
-        insert_service_client::InsertServiceClient, thread_service_client::ThreadServiceClient,
+        CancelAccountEndRequest, CloseConversationRequest, Contact, ContactEmail, CreateAttachmentRequest,
+        CreateChatAttachmentRequest, CreateChatAttachmentResponse, CreateContactRequest, CreateInsertRequest,
+        CreateTicketRequest, EndAccountRequest, EraseContactRequest, GetAccountJobRequest, GetContactRequest,
+        ListChannelsRequest, MergeContactsRequest, PostMessageRequest, SendMessageRequest, Snippet, StartChatRequest,
+        account_job_service_client::AccountJobServiceClient, attachment_service_client::AttachmentServiceClient,
+        channel_service_client::ChannelServiceClient, contact_job_service_client::ContactJobServiceClient,
+        contact_service_client::ContactServiceClient, conversation_service_client::ConversationServiceClient,
+        create_insert_request, insert_service_client::InsertServiceClient, thread_service_client::ThreadServiceClient,
         ticket_service_client::TicketServiceClient, visitor_service_client::VisitorServiceClient,
     },
     notification::v1::{
@@ -33,7 +39,7 @@ use frontdesk_proto::{
         template_service_client::TemplateServiceClient,
     },
 };
-use frontdesk_testkit::{call_raw, new_id, request_id};
+use frontdesk_testkit::{Mode, call_raw, new_id, request_id, wait_for, wait_until};
 use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind as FieldKind, MapKey, MessageDescriptor, MethodDescriptor,
     OneofDescriptor, ReflectMessage, Value,
@@ -190,6 +196,7 @@ fn choice_count(message: &MessageDescriptor) -> usize {
 impl Fixture {
     /// Creates one resource of each kind in an account that has a sender address. `word` is in every name and text.
     pub async fn new(account: Account, word: &str) -> Self {
+        let account_job = Self::cancel_two_ends(&account).await;
         let (agent_id, agent) = account.agent(&format!("{word} Ada")).await;
         let (bob, _) = account.agent(&format!("{word} Bob")).await;
         let address = UpdateAgentRequest {
@@ -316,6 +323,7 @@ impl Fixture {
         }
         let ids = HashMap::from([
             ("account_id", account.id.to_string()),
+            ("account_job_id", account_job),
             ("agent_id", agent_id.to_string()),
             ("anonymous_token", anonymous_token),
             ("assignee_agent_id", agent_id.to_string()),
@@ -419,6 +427,47 @@ impl Fixture {
             CreateContactRequest { name: format!("{word}-contact"), request_id: request_id(), ..Default::default() };
         let created = ContactServiceClient::new(account.admin()).create_contact(request).await.unwrap();
         created.into_inner().contact.unwrap()
+    }
+
+    /// Ends the account and cancels it, twice, and waits until every service serves it again. Returns the second job.
+    async fn cancel_two_ends(account: &Account) -> String {
+        let mut jobs = AccountJobServiceClient::new(account.admin());
+        let mut account_job_id = String::new();
+        for _ in 0..2 {
+            let request =
+                EndAccountRequest { account_id: account.id.to_string(), request_id: request_id(), erase_delay: None };
+            account_job_id = jobs.end_account(request).await.unwrap().into_inner().account_job.unwrap().id;
+            // Where the suspension came after this, it would be found to be older.
+            wait_for("every service to suspend the account", || async {
+                let request = GetAccountJobRequest { account_job_id: account_job_id.clone() };
+                let answer = AccountJobServiceClient::new(account.admin()).get_account_job(request).await.unwrap();
+                answer.into_inner().account_job.unwrap().missing_services.is_empty().then_some(())
+            })
+            .await;
+            let request = CancelAccountEndRequest { account_job_id: account_job_id.clone() };
+            jobs.cancel_account_end(request).await.unwrap();
+        }
+        Self::until_in_use(account).await;
+        account_job_id
+    }
+
+    /// Waits until no replica refuses the account: one may know the state of 5 seconds ago.
+    async fn until_in_use(account: &Account) {
+        let known_for = Duration::from_secs(if Mode::from_environment() == Mode::Embedded { 0 } else { 6 });
+        let served_since = std::sync::Mutex::new(None::<Instant>);
+        wait_until("every replica to serve the account", || async {
+            let channels =
+                ChannelServiceClient::new(account.admin()).list_channels(ListChannelsRequest::default()).await.is_ok();
+            let agents =
+                RosterServiceClient::new(account.admin()).list_agents(ListAgentsRequest::default()).await.is_ok();
+            let bots = BotServiceClient::new(account.admin()).list_bots(ListBotsRequest::default()).await.is_ok();
+            let senders =
+                SenderServiceClient::new(account.admin()).list_senders(ListSendersRequest::default()).await.is_ok();
+            let mut since = served_since.lock().unwrap();
+            *since = if channels && agents && bots && senders { since.or(Some(Instant::now())) } else { None };
+            since.is_some_and(|since| since.elapsed() >= known_for)
+        })
+        .await;
     }
 
     /// Erases two new contacts. Returns the job of the second one.

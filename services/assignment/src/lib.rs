@@ -23,17 +23,20 @@ use frontdesk_api::Pages;
 use frontdesk_bus::Bus;
 use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
-use frontdesk_db::Db;
-use frontdesk_proto::assignment::v1::{
-    assignment_service_server::{self, AssignmentServiceServer},
-    availability_service_server::{self, AvailabilityServiceServer},
-    opening_hours_service_server::{self, OpeningHoursServiceServer},
-    roster_service_server::{self, RosterServiceServer},
-    routing_policy_service_server::{self, RoutingPolicyServiceServer},
-    routing_service_server::{self, RoutingServiceServer},
-    team_service_server::{self, TeamServiceServer},
+use frontdesk_db::{AccountTable, Db};
+use frontdesk_proto::assignment::{
+    internal::v1::account_row_service_server::{self, AccountRowServiceServer},
+    v1::{
+        assignment_service_server::{self, AssignmentServiceServer},
+        availability_service_server::{self, AvailabilityServiceServer},
+        opening_hours_service_server::{self, OpeningHoursServiceServer},
+        roster_service_server::{self, RosterServiceServer},
+        routing_policy_service_server::{self, RoutingPolicyServiceServer},
+        routing_service_server::{self, RoutingServiceServer},
+        team_service_server::{self, TeamServiceServer},
+    },
 };
-use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
+use frontdesk_service::{AccountStates, BuildError, Service, ServiceContext, Worker};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
@@ -59,6 +62,7 @@ impl Service for App {
     const NAME: &'static str = NAME;
     const PACKAGE: &'static str = "frontdesk.assignment.v1";
     const GRPC_SERVICES: &'static [&'static str] = &[
+        account_row_service_server::SERVICE_NAME,
         assignment_service_server::SERVICE_NAME,
         availability_service_server::SERVICE_NAME,
         opening_hours_service_server::SERVICE_NAME,
@@ -67,6 +71,7 @@ impl Service for App {
         routing_service_server::SERVICE_NAME,
         team_service_server::SERVICE_NAME,
     ];
+    const ACCOUNT_TABLES: &'static [AccountTable] = store::ACCOUNT_TABLES;
     const CALLS: &'static [&'static str] = &["conversation"];
     type Migrator = Migrator;
     type Settings = AssignmentSettings;
@@ -85,6 +90,7 @@ impl Service for App {
 
     fn routes(&self, routes: &mut RoutesBuilder) {
         routes
+            .add_service(AccountRowServiceServer::new(grpc::AccountRows(self.clone())))
             .add_service(AssignmentServiceServer::new(grpc::Assignments(self.clone())))
             .add_service(AvailabilityServiceServer::new(grpc::Statuses(self.clone())))
             .add_service(OpeningHoursServiceServer::new(grpc::Hours(self.clone())))
@@ -95,6 +101,8 @@ impl Service for App {
     }
 
     fn subscribe(&self, bus: &Bus) {
+        let (name, source, db) = ("assignment.account_states", "conversation", self.db.clone());
+        bus.subscribe(AccountStates { name, source, service: NAME, db }, &self.db);
         bus.subscribe(consumers::History(self.clone()), &self.db);
         bus.subscribe(consumers::HandedOff(self.clone()), &self.db);
         bus.subscribe(consumers::Load(self.clone()), &self.db);

@@ -25,13 +25,16 @@ use frontdesk_api::Pages;
 use frontdesk_bus::Bus;
 use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
-use frontdesk_db::Db;
-use frontdesk_proto::botsession::v1::{
-    bot_engine_service_server::{self, BotEngineServiceServer},
-    bot_service_server::{self, BotServiceServer},
-    bot_session_service_server::{self, BotSessionServiceServer},
+use frontdesk_db::{AccountTable, Db};
+use frontdesk_proto::botsession::{
+    internal::v1::account_row_service_server::{self, AccountRowServiceServer},
+    v1::{
+        bot_engine_service_server::{self, BotEngineServiceServer},
+        bot_service_server::{self, BotServiceServer},
+        bot_session_service_server::{self, BotSessionServiceServer},
+    },
 };
-use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
+use frontdesk_service::{AccountStates, BuildError, Service, ServiceContext, Worker};
 use opentelemetry::metrics::Histogram;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -70,10 +73,12 @@ impl Service for App {
     const NAME: &'static str = NAME;
     const PACKAGE: &'static str = "frontdesk.botsession.v1";
     const GRPC_SERVICES: &'static [&'static str] = &[
+        account_row_service_server::SERVICE_NAME,
         bot_engine_service_server::SERVICE_NAME,
         bot_service_server::SERVICE_NAME,
         bot_session_service_server::SERVICE_NAME,
     ];
+    const ACCOUNT_TABLES: &'static [AccountTable] = store::ACCOUNT_TABLES;
     const CALLS: &'static [&'static str] = &["conversation", "assignment"];
     type Migrator = Migrator;
     type Settings = ();
@@ -97,12 +102,15 @@ impl Service for App {
 
     fn routes(&self, routes: &mut RoutesBuilder) {
         routes
+            .add_service(AccountRowServiceServer::new(grpc::AccountRows(self.clone())))
             .add_service(BotEngineServiceServer::new(grpc::Engines(self.clone())))
             .add_service(BotServiceServer::new(grpc::Bots(self.clone())))
             .add_service(BotSessionServiceServer::new(grpc::BotSessions(self.clone())));
     }
 
     fn subscribe(&self, bus: &Bus) {
+        let (name, source, db) = ("bot-session.account_states", "conversation", self.db.clone());
+        bus.subscribe(AccountStates { name, source, service: NAME, db }, &self.db);
         bus.subscribe(consumers::ConversationStarted(self.clone()), &self.db);
         bus.subscribe(consumers::VisitorMessage(self.clone()), &self.db);
         bus.subscribe(consumers::ConversationReleased(self.clone()), &self.db);

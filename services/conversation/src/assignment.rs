@@ -3,16 +3,20 @@
 use std::{collections::HashMap, time::Duration};
 
 use frontdesk_clock::Time;
-use frontdesk_db::AccountId;
+use frontdesk_db::{AccountId, AccountRows};
 use frontdesk_opening_hours::Schedule;
 use frontdesk_proto::{
     actor::v1::Actor,
-    assignment::v1::{
-        self as pb, GetAgentRequest, GetOpeningHoursRequest, GetQueuePlacesRequest, GetRoutingPolicyRequest,
-        GetTeamRequest, GetTeamResponse, ListAssignmentsRequest, assignment_service_client::AssignmentServiceClient,
-        opening_hours_service_client::OpeningHoursServiceClient, roster_service_client::RosterServiceClient,
-        routing_policy_service_client::RoutingPolicyServiceClient, routing_service_client::RoutingServiceClient,
-        team_service_client::TeamServiceClient,
+    assignment::{
+        internal::v1::{ListAccountRowsRequest, account_row_service_client::AccountRowServiceClient},
+        v1::{
+            self as pb, GetAgentRequest, GetOpeningHoursRequest, GetQueuePlacesRequest, GetRoutingPolicyRequest,
+            GetTeamRequest, GetTeamResponse, ListAssignmentsRequest,
+            assignment_service_client::AssignmentServiceClient,
+            opening_hours_service_client::OpeningHoursServiceClient, roster_service_client::RosterServiceClient,
+            routing_policy_service_client::RoutingPolicyServiceClient, routing_service_client::RoutingServiceClient,
+            team_service_client::TeamServiceClient,
+        },
     },
 };
 use serde_json::{Value, json};
@@ -123,4 +127,11 @@ fn read_opening_hours(account: AccountId, hours: pb::OpeningHours) -> Option<Ope
     schedule.exceptions.iter_mut().for_each(|exception| exception.name.clear());
     let (deleted, version) = (hours.delete_time.is_some(), hours.version.into());
     Some(OpeningHours { account, id: hours.id.parse().ok()?, schedule, deleted, version })
+}
+
+/// A page of all that the service stores of the account, as records of an export.
+pub(crate) async fn list_account_rows(app: &App, account: AccountId, cursor: String) -> Result<AccountRows, Status> {
+    let mut rows = AccountRowServiceClient::new(app.assignment.for_account(account));
+    let page = rows.list_account_rows(ListAccountRowsRequest { cursor }).await?.into_inner();
+    Ok(AccountRows { records: page.records, next_cursor: page.next_cursor })
 }

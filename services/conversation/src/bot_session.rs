@@ -1,10 +1,13 @@
 //! Asking the bot-session service, which owns the bots and their sessions.
 
 use frontdesk_clock::Time;
-use frontdesk_db::AccountId;
-use frontdesk_proto::botsession::v1::{
-    self as pb, GetBotRequest, ListBotSessionsRequest, bot::Inactivity, bot_service_client::BotServiceClient,
-    bot_session_service_client::BotSessionServiceClient,
+use frontdesk_db::{AccountId, AccountRows};
+use frontdesk_proto::botsession::{
+    internal::v1::{ListAccountRowsRequest, account_row_service_client::AccountRowServiceClient},
+    v1::{
+        self as pb, GetBotRequest, ListBotSessionsRequest, bot::Inactivity, bot_service_client::BotServiceClient,
+        bot_session_service_client::BotSessionServiceClient,
+    },
 };
 use serde_json::json;
 use tonic::Status;
@@ -68,4 +71,11 @@ fn read(account: AccountId, bot: pb::Bot) -> Option<Bot> {
         deleted: bot.delete_time.is_some(),
         version: bot.version.into(),
     })
+}
+
+/// A page of all that the service stores of the account, as records of an export.
+pub(crate) async fn list_account_rows(app: &App, account: AccountId, cursor: String) -> Result<AccountRows, Status> {
+    let mut rows = AccountRowServiceClient::new(app.bot_session.for_account(account));
+    let page = rows.list_account_rows(ListAccountRowsRequest { cursor }).await?.into_inner();
+    Ok(AccountRows { records: page.records, next_cursor: page.next_cursor })
 }

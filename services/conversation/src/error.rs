@@ -10,8 +10,8 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::domain::{
-    AttachmentRejection, AttachmentStatus, CodeRefusal, ContactJobStatus, Conversation, FileRefusal, MergeLimit,
-    NotAdmitted, Owner, OwnerKind, Rejection, SettingRefusal, StorageFull, StorageOwner, Taken,
+    AccountJobStatus, AttachmentRejection, AttachmentStatus, CodeRefusal, ContactJobStatus, Conversation, FileRefusal,
+    MergeLimit, NotAdmitted, Owner, OwnerKind, Rejection, SettingRefusal, StorageFull, StorageOwner, Taken,
 };
 
 /// Domain of the service's errors in `google.rpc.ErrorInfo`.
@@ -124,6 +124,12 @@ pub(crate) enum ConversationError {
     /// The job has no file.
     #[error("{}", export_message(.0))]
     ExportNotReady(ContactJobStatus),
+    /// The erasure of the account has begun.
+    #[error("the erasure of the account has begun, or is done, and cannot be cancelled")]
+    AccountErasureBegun(AccountJobStatus),
+    /// The end of the account has no file.
+    #[error("the job has no file: it is not written yet, or was removed; `status` says how far the job is")]
+    AccountExportNotReady(AccountJobStatus),
     /// A link could not be signed.
     #[error("a link could not be signed: {0}")]
     Unsigned(String),
@@ -492,6 +498,12 @@ impl From<ConversationError> for Status {
             }
             E::ExportNotReady(status) => {
                 error(Code::FailedPrecondition, Reason::ContactExportNotReady).with("status", status.as_str())
+            }
+            E::AccountErasureBegun(status) => {
+                error(Code::FailedPrecondition, Reason::AccountErasureBegun).with("status", status.as_str())
+            }
+            E::AccountExportNotReady(status) => {
+                error(Code::FailedPrecondition, Reason::AccountExportNotReady).with("status", status.as_str())
             }
             E::Unsigned(error) => ApiError::internal(&error),
             E::AttachmentsDisabled => error(Code::FailedPrecondition, Reason::AttachmentsDisabled),

@@ -29,11 +29,12 @@ use frontdesk_api::{Pages, SharedReads};
 use frontdesk_auth::{InstallationSecret, VisitorKeyStore};
 use frontdesk_bus::{Bus, ChangeNotifier};
 use frontdesk_client::Peer;
-use frontdesk_db::Db;
+use frontdesk_db::{AccountId, AccountTable, Db};
 use frontdesk_proto::conversation::{
     internal::v1::arbiter_service_server::{self, ArbiterServiceServer},
     v1::{
         WatchChatResponse, WatchThreadResponse,
+        account_job_service_server::{self, AccountJobServiceServer},
         attachment_service_server::{self, AttachmentServiceServer},
         channel_service_server::{self, ChannelServiceServer},
         contact_job_service_server::{self, ContactJobServiceServer},
@@ -47,6 +48,7 @@ use frontdesk_proto::conversation::{
     },
 };
 use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
+use futures::future::BoxFuture;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
@@ -115,6 +117,7 @@ impl Service for App {
         visitor_service_server::SERVICE_NAME,
         contact_service_server::SERVICE_NAME,
         contact_job_service_server::SERVICE_NAME,
+        account_job_service_server::SERVICE_NAME,
         channel_service_server::SERVICE_NAME,
         ticket_service_server::SERVICE_NAME,
         insert_service_server::SERVICE_NAME,
@@ -123,6 +126,7 @@ impl Service for App {
         arbiter_service_server::SERVICE_NAME,
     ];
     const CALLS: &'static [&'static str] = &["assignment", "bot-session", "notification"];
+    const ACCOUNT_TABLES: &'static [AccountTable] = store::ACCOUNT_TABLES;
     type Migrator = migration::Migrator;
     type Settings = ConversationSettings;
 
@@ -164,6 +168,7 @@ impl Service for App {
             .add_service(VisitorServiceServer::new(grpc::Visitors(self.clone())))
             .add_service(ContactServiceServer::new(grpc::Contacts(self.clone())))
             .add_service(ContactJobServiceServer::new(grpc::ContactJobs(self.clone())))
+            .add_service(AccountJobServiceServer::new(grpc::AccountJobs(self.clone())))
             .add_service(ChannelServiceServer::new(grpc::Channels(self.clone())))
             .add_service(TicketServiceServer::new(grpc::Tickets(self.clone())))
             .add_service(InsertServiceServer::new(grpc::Inserts(self.clone())))
@@ -182,6 +187,9 @@ impl Service for App {
         for confirmations in consumers::ConfirmedErasures::of_each_service(self) {
             bus.subscribe(confirmations, &self.db);
         }
+        for confirmations in consumers::ConfirmedStates::of_each_service(self) {
+            bus.subscribe(confirmations, &self.db);
+        }
     }
 
     fn workers(&self) -> Vec<Worker> {
@@ -192,6 +200,7 @@ impl Service for App {
             workers::search_index(&self.db, &self.notifier, &self.shutdown),
             workers::unsent_attachments(&self.db, &self.objects, &self.shutdown),
             workers::contact_jobs(self),
+            workers::account_jobs(self),
             workers::queue_places(self),
         ]
     }
@@ -202,5 +211,10 @@ impl Service for App {
 
     fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>> {
         Some(Arc::new(self.clone()))
+    }
+
+    fn erase_files_of(&self, account: AccountId) -> BoxFuture<'static, Result<(), BuildError>> {
+        let objects = self.objects.clone();
+        Box::pin(async move { Ok(objects.delete_account(account).await?) })
     }
 }

@@ -3,13 +3,13 @@
 
 use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
-use frontdesk_db::AccountId;
+use frontdesk_db::{AccountId, AccountRows};
 use frontdesk_proto::{
     error::v1::Reason as SharedReason,
     notification::{
         internal::v1::{
-            AddressCodeOutcome, CheckAddressCodeRequest, MailAddressCodeRequest,
-            address_code_service_client::AddressCodeServiceClient,
+            AddressCodeOutcome, CheckAddressCodeRequest, ListAccountRowsRequest, MailAddressCodeRequest,
+            account_row_service_client::AccountRowServiceClient, address_code_service_client::AddressCodeServiceClient,
         },
         v1::{
             self as pb, GetSenderRequest, ListDeliveriesRequest, ListTranscriptDecisionsRequest,
@@ -155,4 +155,11 @@ pub(crate) async fn check_address_code(
 fn unanswered(status: &Status) -> ConversationError {
     tracing::warn!(code = ?status.code(), message = status.message(), "the notification service did not answer about a code");
     ConversationError::Unreachable("notification")
+}
+
+/// A page of all that the service stores of the account, as records of an export.
+pub(crate) async fn list_account_rows(app: &App, account: AccountId, cursor: String) -> Result<AccountRows, Status> {
+    let mut rows = AccountRowServiceClient::new(app.notification.for_account(account));
+    let page = rows.list_account_rows(ListAccountRowsRequest { cursor }).await?.into_inner();
+    Ok(AccountRows { records: page.records, next_cursor: page.next_cursor })
 }

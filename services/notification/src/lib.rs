@@ -25,9 +25,12 @@ use std::sync::Arc;
 use frontdesk_api::Pages;
 use frontdesk_bus::Bus;
 use frontdesk_clock::Clock;
-use frontdesk_db::Db;
+use frontdesk_db::{AccountTable, Db};
 use frontdesk_proto::notification::{
-    internal::v1::address_code_service_server::{self, AddressCodeServiceServer},
+    internal::v1::{
+        account_row_service_server::{self, AccountRowServiceServer},
+        address_code_service_server::{self, AddressCodeServiceServer},
+    },
     v1::{
         delivery_service_server::{self, DeliveryServiceServer},
         notification_preference_service_server::{self, NotificationPreferenceServiceServer},
@@ -37,7 +40,7 @@ use frontdesk_proto::notification::{
         transcript_service_server::{self, TranscriptServiceServer},
     },
 };
-use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
+use frontdesk_service::{AccountStates, BuildError, Service, ServiceContext, Worker};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
@@ -78,6 +81,7 @@ impl Service for App {
     const NAME: &'static str = NAME;
     const PACKAGE: &'static str = "frontdesk.notification.v1";
     const GRPC_SERVICES: &'static [&'static str] = &[
+        account_row_service_server::SERVICE_NAME,
         transcript_service_server::SERVICE_NAME,
         delivery_service_server::SERVICE_NAME,
         sender_service_server::SERVICE_NAME,
@@ -86,6 +90,7 @@ impl Service for App {
         notification_preference_service_server::SERVICE_NAME,
         address_code_service_server::SERVICE_NAME,
     ];
+    const ACCOUNT_TABLES: &'static [AccountTable] = store::ACCOUNT_TABLES;
     const CALLS: &'static [&'static str] = &["conversation", "assignment"];
     type Migrator = Migrator;
     type Settings = NotificationSettings;
@@ -112,6 +117,7 @@ impl Service for App {
 
     fn routes(&self, routes: &mut RoutesBuilder) {
         routes
+            .add_service(AccountRowServiceServer::new(grpc::AccountRows(self.clone())))
             .add_service(TranscriptServiceServer::new(grpc::Transcripts(self.clone())))
             .add_service(DeliveryServiceServer::new(grpc::Deliveries(self.clone())))
             .add_service(SenderServiceServer::new(grpc::Senders(self.clone())))
@@ -122,6 +128,8 @@ impl Service for App {
     }
 
     fn subscribe(&self, bus: &Bus) {
+        let (name, source, db) = ("notification.account_states", "conversation", self.db.clone());
+        bus.subscribe(AccountStates { name, source, service: NAME, db }, &self.db);
         bus.subscribe(consumers::DecideTranscripts(self.clone()), &self.db);
         bus.subscribe(consumers::ContactErasures(self.clone()), &self.db);
         bus.subscribe(consumers::NotifyOfConversations(self.clone()), &self.db);

@@ -157,6 +157,10 @@ async fn c12_every_method_with_a_request_id_gives_a_repeat_the_first_answer() {
     let mut repeated = 0;
     for declared in methods() {
         let Some(request_id_field) = declared.method.input().get_field_by_name("request_id") else { continue };
+        // It would end the account of all other calls; the service's own tests repeat it.
+        if declared.method.name() == "EndAccount" {
+            continue;
+        }
         for principal in &declared.principals {
             let at = format!("{} as {principal:?}", declared.path);
             let request = accepted(&fixture, &declared).await;

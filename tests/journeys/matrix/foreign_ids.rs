@@ -99,6 +99,8 @@ fn in_order(last: &[&str]) -> Vec<Declared> {
         let name = method.method.name();
         let begins = |words: &[&str]| words.iter().any(|word| name.starts_with(word));
         match () {
+            // The account has no other call after it.
+            () if name == "EndAccount" => 3,
             () if begins(last) => 2,
             () if begins(&["Get", "List", "Watch", "Search", "Explain", "Preview", "Validate"]) => 0,
             () => 1,

@@ -222,7 +222,8 @@ fn run<S: Service>(
     shutdown: CancellationToken,
 ) {
     let settings = ServerSettings::plain(DRAIN);
-    let audit_log = AuditLog::new(vec![(S::PACKAGE, service.db().clone())]);
+    let databases = vec![(S::PACKAGE, service.db().clone())];
+    let audit_log = AuditLog::new(databases.clone());
     let identity = Identity::from_development_key(key);
     if let Some(keys) = service.visitor_keys() {
         identity.accept_visitor_keys(keys);
@@ -233,7 +234,8 @@ fn run<S: Service>(
         AuditLayer::try_new(audit_log, DESCRIPTORS).expect("the declared access of every method"),
         &settings.limits,
         clock,
-    );
+    )
+    .with_accounts(databases);
     let mut routes = RoutesBuilder::default();
     service.routes(&mut routes);
     let process = Process {

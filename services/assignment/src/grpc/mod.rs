@@ -1,5 +1,6 @@
 //! The gRPC services. A handler validates the request, calls a command or a query, and converts the result.
 
+mod account_row_service;
 mod assignment_service;
 mod availability_service;
 mod convert;
@@ -10,6 +11,7 @@ mod routing_service;
 mod team_service;
 mod watch_queue_place;
 
+pub(crate) use account_row_service::AccountRows;
 pub(crate) use assignment_service::Assignments;
 pub(crate) use availability_service::Statuses;
 pub(crate) use opening_hours_service::Hours;

@@ -44,6 +44,7 @@ impl MigratorTrait for Migrator {
                 name: "assignment_013_indexes_of_long_queues",
                 text: include_str!("013_indexes_of_long_queues.sql"),
             }),
+            Box::new(frontdesk_db::ACCOUNT_STATES),
         ]
     }
 }

@@ -4,6 +4,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    Select,
     sea_query::{Expr, LockBehavior, LockType, OnConflict},
 };
 use uuid::Uuid;
@@ -35,13 +36,13 @@ pub(crate) async fn schedule(tx: &Tx, account: AccountId, agent: Uuid) -> Result
 /// Returns the time of the next look, over all accounts. None: there is none.
 pub(crate) async fn find_next_due_at<C: ConnectionTrait>(conn: &C) -> Result<Option<Time>, DbErr> {
     let next: Option<Option<i64>> =
-        Entity::find().select_only().column_as(Column::DueAt.min(), "next").into_tuple().one(conn).await?;
+        of_accounts_in_use().select_only().column_as(Column::DueAt.min(), "next").into_tuple().one(conn).await?;
     Ok(next.flatten().map(Time))
 }
 
 /// Takes the agent whose look is due the longest, over all accounts, unless other transactions have locked all that are.
 pub(crate) async fn take_due(tx: &Tx, now: Time, leased_until: Time) -> Result<Option<TakenAgent>, DbErr> {
-    let due = Entity::find()
+    let due = of_accounts_in_use()
         .filter(Column::DueAt.lte(now))
         .order_by_asc(Column::DueAt)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
@@ -55,6 +56,10 @@ pub(crate) async fn take_due(tx: &Tx, now: Time, leased_until: Time) -> Result<O
         .exec(tx.conn())
         .await?;
     Ok(Some(TakenAgent { account, agent: row.agent_id, after: row.after_id, leased_until }))
+}
+
+fn of_accounts_in_use() -> Select<Entity> {
+    Entity::find().filter(Column::AccountId.not_in_subquery(frontdesk_db::accounts_not_in_use()))
 }
 
 /// Ends the lease: the next look is at `due_at`, after this conversation. Without effect when the agent was scheduled again.

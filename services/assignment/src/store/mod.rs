@@ -1,6 +1,7 @@
 //! The statements. Each one that a caller's request reaches names the account; those by which workers find what is due serve all
 //! accounts.
 
+mod account_tables;
 pub(crate) mod agent_returns;
 pub(crate) mod agent_statuses;
 pub(crate) mod agents;
@@ -20,3 +21,5 @@ pub(crate) mod routing_queues;
 pub(crate) mod routing_turns;
 pub(crate) mod team_members;
 pub(crate) mod teams;
+
+pub(crate) use account_tables::ACCOUNT_TABLES;

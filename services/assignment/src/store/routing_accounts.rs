@@ -79,9 +79,8 @@ pub(crate) async fn wake_or_insert(tx: &Tx, account: AccountId) -> Result<(), Db
 
 /// Returns the time of the next look, over all accounts. None: nothing waits.
 pub(crate) async fn find_next_look_at<C: ConnectionTrait>(conn: &C) -> Result<Option<Time>, DbErr> {
-    let looks = Entity::find().filter(Column::LookAt.is_not_null());
     let next: Option<Option<i64>> =
-        looks.select_only().column_as(Column::LookAt.min(), "next").into_tuple().one(conn).await?;
+        with_look().select_only().column_as(Column::LookAt.min(), "next").into_tuple().one(conn).await?;
     Ok(next.flatten().map(Time))
 }
 
@@ -107,8 +106,13 @@ pub(crate) async fn wait_for_due(tx: &Tx, now: Time) -> Result<Option<DueAccount
 }
 
 fn due(now: Time) -> Select<Entity> {
-    let due = Entity::find().filter(Column::LookAt.is_not_null()).filter(Column::LookAt.lte(now));
-    due.order_by_asc(Column::LookAt)
+    with_look().filter(Column::LookAt.lte(now)).order_by_asc(Column::LookAt)
+}
+
+/// Selects the accounts that routing looks at, of those that are in use.
+fn with_look() -> Select<Entity> {
+    let in_use = Column::AccountId.not_in_subquery(frontdesk_db::accounts_not_in_use());
+    Entity::find().filter(Column::LookAt.is_not_null()).filter(in_use)
 }
 
 /// Stores what a decision leads to. The account is locked.

@@ -3,6 +3,7 @@
 
 mod fixture;
 
+mod account_states;
 mod assign_conversation;
 mod availability;
 mod contact_erasures;

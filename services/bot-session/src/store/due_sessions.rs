@@ -58,7 +58,8 @@ pub(crate) async fn end_void_claims(tx: &Tx, now: Time, latest: Time) -> Result<
     Ok(())
 }
 
-/// Selects the open sessions that have a next check.
+/// Selects the open sessions that have a next check, of accounts that are in use.
 fn with_next_check() -> Select<Entity> {
-    Entity::find().filter(Column::Status.eq(OPEN)).filter(Column::NextCheckAt.is_not_null())
+    let of_accounts = Column::AccountId.not_in_subquery(frontdesk_db::accounts_not_in_use());
+    Entity::find().filter(Column::Status.eq(OPEN)).filter(Column::NextCheckAt.is_not_null()).filter(of_accounts)
 }

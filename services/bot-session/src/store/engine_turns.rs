@@ -133,17 +133,15 @@ pub(crate) async fn list_waiting_for_update(
 
 /// Returns when the next turn is late in its state, over all accounts. None: no turn is open.
 pub(crate) async fn find_next_due_at<C: ConnectionTrait>(conn: &C) -> Result<Option<Time>, DbErr> {
-    let due = Entity::find().filter(Column::DueAt.is_not_null());
     let next: Option<Option<i64>> =
-        due.select_only().column_as(Column::DueAt.min(), "next").into_tuple().one(conn).await?;
+        with_due().select_only().column_as(Column::DueAt.min(), "next").into_tuple().one(conn).await?;
     Ok(next.flatten().map(Time))
 }
 
 /// Returns up to `limit` turns that are late in their state, the earliest first, over all accounts, locked until the transaction
 /// ends. Skips those that another transaction has locked.
 pub(crate) async fn list_due_for_update(tx: &Tx, now: Time, limit: u64) -> Result<Vec<EngineTurn>, DbErr> {
-    let rows = Entity::find()
-        .filter(Column::DueAt.is_not_null())
+    let rows = with_due()
         .filter(Column::DueAt.lte(now))
         .order_by_asc(Column::DueAt)
         .limit(limit)
@@ -151,6 +149,12 @@ pub(crate) async fn list_due_for_update(tx: &Tx, now: Time, limit: u64) -> Resul
         .all(tx.conn())
         .await?;
     Ok(rows.into_iter().map(EngineTurn::from).collect())
+}
+
+/// Selects the turns that are late at some time, of accounts that are in use.
+fn with_due() -> Select<Entity> {
+    let of_accounts = Column::AccountId.not_in_subquery(frontdesk_db::accounts_not_in_use());
+    Entity::find().filter(Column::DueAt.is_not_null()).filter(of_accounts)
 }
 
 fn of_bot(account: AccountId, bot: Uuid, id: Uuid) -> Select<Entity> {

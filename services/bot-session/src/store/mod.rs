@@ -1,5 +1,6 @@
 //! The statements. Each one that a caller's request reaches names the account; those of [`due_sessions`] serve all accounts.
 
+mod account_tables;
 pub(crate) mod bots;
 mod columns;
 pub(crate) mod due_sessions;
@@ -10,3 +11,5 @@ pub(crate) mod events;
 pub(crate) mod flows;
 pub(crate) mod opening_hours;
 pub(crate) mod sessions;
+
+pub(crate) use account_tables::ACCOUNT_TABLES;

@@ -2,6 +2,7 @@
 //! service. One file for each command, query, consumer and worker.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod account_states;
 mod contact_erasures;
 mod conversation_released;
 mod conversation_started;

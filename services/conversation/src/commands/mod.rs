@@ -5,6 +5,7 @@
 
 mod apply_agent;
 mod apply_bot;
+mod cancel_account_end;
 mod change_assignee;
 mod change_assignees;
 mod choose_button;
@@ -12,6 +13,7 @@ mod claim_anonymous_chats;
 mod close_by_bot;
 mod close_conversation;
 mod close_idle_conversations;
+mod create_account_export_link;
 mod create_anonymous_visitor;
 mod create_attachment;
 mod create_attachment_link;
@@ -24,6 +26,7 @@ mod create_ticket_by_bot;
 mod delete_attachment;
 mod delete_channel;
 mod delete_insert;
+mod end_account;
 mod erase_contact;
 mod export_contact;
 mod hand_off;
@@ -57,6 +60,7 @@ mod verify_address;
 
 pub(crate) use apply_agent::apply_agent;
 pub(crate) use apply_bot::apply_bot;
+pub(crate) use cancel_account_end::cancel_account_end;
 pub(crate) use change_assignee::{ChangeAssignee, change_assignee};
 pub(crate) use change_assignees::{ChangeOutcome, change_assignees};
 pub(crate) use choose_button::{ChooseButton, choose_button};
@@ -64,6 +68,7 @@ pub(crate) use claim_anonymous_chats::claim_anonymous_chats;
 pub(crate) use close_by_bot::{CloseByBot, close_by_bot};
 pub(crate) use close_conversation::{CloseConversation, close_conversation};
 pub(crate) use close_idle_conversations::{IdleOutcome, IdleTimeout, close_idle_conversations};
+pub(crate) use create_account_export_link::create_account_export_link;
 pub(crate) use create_anonymous_visitor::{CreateAnonymousVisitor, create_anonymous_visitor};
 pub(crate) use create_attachment::{AttachmentUse, CreateAttachment, create_attachment};
 pub(crate) use create_attachment_link::{create_attachment_link, create_attachment_links, create_chat_attachment_link};
@@ -76,6 +81,7 @@ pub(crate) use create_ticket_by_bot::{CreateTicketByBot, create_ticket_by_bot};
 pub(crate) use delete_attachment::{DeleteAttachment, delete_attachment, delete_chat_attachment};
 pub(crate) use delete_channel::delete_channel;
 pub(crate) use delete_insert::delete_insert;
+pub(crate) use end_account::{EndAccount, end_account};
 pub(crate) use erase_contact::{EraseContact, erase_contact};
 pub(crate) use export_contact::{ExportContact, export_contact};
 pub(crate) use hand_off::{HandOff, hand_off};
@@ -97,8 +103,8 @@ pub(crate) use signal_typing::{RecentSignals, signal_team_typing, signal_visitor
 pub(crate) use start_chat::{StartChat, start_chat};
 pub(crate) use start_conversation::{GivenContact, StartConversation, start_conversation};
 pub(crate) use steps::{
-    ATTACHMENTS_PATH, AttachmentLinks, EXPORTS_PATH, Link, LinkPurpose, RosterKnowledge, Started, StoredAdministrators,
-    unlink_visitors,
+    ACCOUNT_EXPORTS_PATH, ATTACHMENTS_PATH, AttachmentLinks, EXPORTS_PATH, Link, LinkPurpose, RosterKnowledge, Started,
+    StoredAdministrators, unlink_visitors,
 };
 pub(crate) use store_attachment::{StoreOutcome, store_attachment};
 pub(crate) use undelete_channel::undelete_channel;

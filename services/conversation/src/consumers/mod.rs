@@ -3,6 +3,7 @@
 mod agents;
 mod bots;
 mod confirmed_erasures;
+mod confirmed_states;
 mod opening_hours;
 mod queues;
 mod sent_transcripts;
@@ -11,6 +12,7 @@ mod teams;
 pub(crate) use agents::Agents;
 pub(crate) use bots::Bots;
 pub(crate) use confirmed_erasures::ConfirmedErasures;
+pub(crate) use confirmed_states::ConfirmedStates;
 pub(crate) use opening_hours::OpeningHoursCopies;
 pub(crate) use queues::Queues;
 pub(crate) use sent_transcripts::SentTranscripts;

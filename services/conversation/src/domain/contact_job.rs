@@ -9,12 +9,12 @@ use uuid::Uuid;
 use super::{ExportFile, TeamMember};
 
 /// This service, among those that have a part in a job.
-const OWN: &str = "conversation";
+pub(super) const OWN: &str = "conversation";
 /// The services that do their part after this one, by their names in events.
 const OTHERS: [&str; 3] = ["assignment", "bot-session", "notification"];
 /// How long after this service has erased its part a reader may get what it had read before: a result that streams share for 2 s, and
 /// the last entries of a feed whose change notification was lost for 10 s.
-const READ_BEFORE: Duration = Duration::from_secs(13);
+pub(super) const READ_BEFORE: Duration = Duration::from_secs(13);
 
 /// The services that have a part in a job.
 pub(super) fn all_services() -> BTreeSet<String> {

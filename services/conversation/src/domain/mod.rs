@@ -1,6 +1,7 @@
 //! The rules of conversations, contacts, channels, inserts, attachments and tickets: what may happen and what follows. No I/O and no clock; times
 //! and ids are arguments. Start reading in `conversation.rs`.
 
+mod account_job;
 mod account_settings;
 mod actor;
 mod administrator;
@@ -39,6 +40,7 @@ mod ticket;
 mod visitor;
 mod visitor_key;
 
+pub(crate) use account_job::{ACCOUNT_JOB_CLAIM, AccountJob, AccountJobStatus, DEFAULT_ERASE_DELAY};
 pub(crate) use account_settings::{AccountSettings, AccountSettingsUpdate, SettingRefusal};
 pub(crate) use actor::{Actor, ActorKind, Owner, OwnerKind, TeamMember};
 pub(crate) use administrator::Administrator;

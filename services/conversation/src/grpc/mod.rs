@@ -1,5 +1,6 @@
 //! The gRPC services. A handler validates the request, calls a command or a query, and converts the result.
 
+mod account_job_service;
 mod arbiter_service;
 mod attachment_service;
 mod channel_service;
@@ -24,6 +25,7 @@ use tonic::Status;
 
 use crate::{App, domain::Conversation, queries};
 
+pub(crate) use account_job_service::AccountJobs;
 pub(crate) use arbiter_service::Arbiter;
 pub(crate) use attachment_service::Attachments;
 pub(crate) use channel_service::Channels;

@@ -81,6 +81,8 @@ impl MigratorTrait for Migrator {
                 name: "conversation_028_routing_of_hand_offs",
                 text: include_str!("028_routing_of_hand_offs.sql"),
             }),
+            Box::new(frontdesk_db::ACCOUNT_STATES),
+            Box::new(Sql { name: "conversation_029_account_jobs", text: include_str!("029_account_jobs.sql") }),
         ]
     }
 }

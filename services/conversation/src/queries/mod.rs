@@ -3,6 +3,7 @@
 //! All reads of one query share a connection. A visitor gets only what the allow-list in `grpc/convert` passes.
 
 mod find_names;
+mod get_account_job;
 mod get_attachment;
 mod get_attachment_limits;
 mod get_channel;
@@ -17,6 +18,7 @@ mod get_ticket;
 mod get_visitor_properties;
 mod get_widget;
 mod is_visitor_key_active;
+mod list_account_jobs;
 mod list_attachments;
 mod list_changed_conversations;
 mod list_channels;
@@ -39,6 +41,7 @@ mod search_conversations;
 mod watch_chat_entries;
 
 pub(crate) use find_names::{find_author_name, find_names, find_owner_names};
+pub(crate) use get_account_job::{find_account_job, get_account_job};
 pub(crate) use get_attachment::{find_attachment, get_attachment, get_chat_attachment};
 pub(crate) use get_attachment_limits::get_attachment_limits;
 pub(crate) use get_channel::get_channel;
@@ -53,6 +56,7 @@ pub(crate) use get_ticket::get_ticket;
 pub(crate) use get_visitor_properties::get_visitor_properties;
 pub(crate) use get_widget::{Widget, get_widget};
 pub(crate) use is_visitor_key_active::is_visitor_key_active;
+pub(crate) use list_account_jobs::list_account_jobs;
 pub(crate) use list_attachments::list_attachments;
 pub(crate) use list_changed_conversations::{CHANGED_ROWS, CURSOR_OVERLAP, ChangedAfter, list_changed_conversations};
 pub(crate) use list_channels::list_channels;

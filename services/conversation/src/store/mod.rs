@@ -1,7 +1,9 @@
 //! The statements. Each one that a caller's request reaches names the account; those of
 //! [`conversation_batch`] serve all accounts, and so do those by which entries and contacts are indexed for searches.
 
+pub(crate) mod account_jobs;
 pub(crate) mod account_settings;
+mod account_tables;
 pub(crate) mod administrators;
 pub(crate) mod agents;
 pub(crate) mod attachment_storage;
@@ -40,4 +42,5 @@ pub(crate) mod visitor_keys;
 pub(crate) mod visitor_marks;
 pub(crate) mod visitors;
 
+pub(crate) use account_tables::ACCOUNT_TABLES;
 pub(crate) use new_rows::NewRows;

@@ -14,7 +14,7 @@ use super::{
 use crate::{commands::LinkPurpose, domain::time_limit, queries, store::objects::ObjectKey};
 
 /// Media type of the file.
-const MEDIA_TYPE: &str = "application/jsonl";
+pub(super) const MEDIA_TYPE: &str = "application/jsonl";
 /// What to do about a link that is not valid.
 const REMEDY: &str = "Get a new one with CreateContactExportLink.";
 

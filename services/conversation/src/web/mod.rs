@@ -1,6 +1,7 @@
 //! Plain HTTP on the listener for browsers: the bytes of attachments arrive by PUT and leave by GET (rule C5), as do files of exports (rule
 //! X2). A signed link is the permission; it names the attachment or the job, and nothing in a request is a path.
 
+mod account_export;
 mod contact_export;
 mod download;
 mod permits;
@@ -9,7 +10,7 @@ mod upload;
 use self::permits::Permits;
 use crate::{
     App,
-    commands::{ATTACHMENTS_PATH, EXPORTS_PATH},
+    commands::{ACCOUNT_EXPORTS_PATH, ATTACHMENTS_PATH, EXPORTS_PATH},
 };
 use axum::{
     Router,
@@ -49,6 +50,7 @@ pub(crate) fn routes(app: &App) -> Router {
     Router::new()
         .route(&format!("{ATTACHMENTS_PATH}{{token}}"), methods)
         .route(&format!("{EXPORTS_PATH}{{token}}"), get(contact_export::download))
+        .route(&format!("{ACCOUNT_EXPORTS_PATH}{{token}}"), get(account_export::download))
         .with_state(transfers)
 }
 

@@ -6,6 +6,7 @@ use axum::{
     body::BodyDataStream,
     extract::{Path, Request, State},
 };
+use frontdesk_db::AccountState;
 use futures::StreamExt;
 use http::{HeaderMap, StatusCode, header::CONTENT_LENGTH};
 use sha2::{Digest, Sha256};
@@ -31,6 +32,10 @@ pub(super) async fn upload(
     let app = &transfers.app;
     let verified = app.attachment_links.verify(LinkPurpose::Upload, &token);
     let (account, id) = verified.map_err(|_| Answer::invalid_link(REMEDY))?;
+    let state = app.db.account_state(account).await.map_err(|error| Answer::failed("find", &error))?;
+    if state != AccountState::Active {
+        return Err(Answer::new(StatusCode::FORBIDDEN, "The account has ended, and takes no files."));
+    }
     let _permit = transfers.uploads.acquire(id).await.ok_or_else(Answer::busy)?;
     let found = queries::find_attachment(app, account, id).await.map_err(|error| Answer::failed("find", &error))?;
     let attachment = found.ok_or_else(removed)?;

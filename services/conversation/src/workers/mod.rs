@@ -1,5 +1,7 @@
 //! Background tasks of the service.
 
+mod account_export;
+mod account_jobs;
 mod contact_exports;
 mod contact_jobs;
 mod inbox_changes;
@@ -67,6 +69,12 @@ pub(crate) fn watched_conversations(db: &Db, notifier: &ChangeNotifier, shutdown
 pub(crate) fn contact_jobs(app: &App) -> Worker {
     let app = app.clone();
     Worker::new("contact-jobs", move || contact_jobs::run(app.clone(), app.shutdown.clone()))
+}
+
+/// The worker that exports accounts that end, and begins and ends their erasure.
+pub(crate) fn account_jobs(app: &App) -> Worker {
+    let app = app.clone();
+    Worker::new("account-jobs", move || account_jobs::run(app.clone(), app.shutdown.clone()))
 }
 
 /// The worker that asks for the places in queues that visitors are shown.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::store::{
-    attachments, contact_jobs,
+    account_jobs, attachments, contact_jobs,
     objects::{ObjectKey, Objects},
 };
 
@@ -74,6 +74,7 @@ async fn remove_left_behind(db: &Db, objects: &Objects) -> Result<(), AnyError> 
         let mut named = attachments::list_objects(db.read(), &ids).await?;
         // The file of an export is the object of its job.
         named.extend(contact_jobs::list_objects(db.read(), &ids).await?);
+        named.extend(account_jobs::list_objects(db.read(), &ids).await?);
         let is_left = |key: &&ObjectKey| !named.contains(&key.object);
         for key in some.iter().filter(is_left) {
             objects.delete(*key).await?;

@@ -23,6 +23,7 @@ mod create_ticket;
 mod create_ticket_by_bot;
 mod delete_attachment;
 mod delete_channel;
+mod end_account;
 mod erase_contact;
 mod export_contact;
 mod fixture;

@@ -15,6 +15,7 @@ pub struct Access {
     streams: bool,
     audited: bool,
     limited_by_address: bool,
+    serves_ended_accounts: bool,
 }
 
 impl Access {
@@ -61,6 +62,11 @@ impl Access {
     /// make (rule S6).
     pub fn limited_by_address(&self, caller: &Caller) -> bool {
         self.limited_by_address && (caller.kind == CallerKind::Widget || caller.is_anonymous_visitor())
+    }
+
+    /// Whether the method is served for an account that is suspended or has ended.
+    pub fn serves_ended_accounts(&self) -> bool {
+        self.serves_ended_accounts
     }
 
     /// The kinds of callers that may call the method.
@@ -134,7 +140,15 @@ fn read(access: &DynamicMessage, streams: bool) -> Option<Access> {
     let permission = access.get_field_by_name("permission")?.as_str()?.to_owned();
     let audited = access.get_field_by_name("audited")?.as_bool()?;
     let limited_by_address = access.get_field_by_name("limited_by_address")?.as_bool()?;
-    (!principals.is_empty()).then_some(Access { principals, permission, streams, audited, limited_by_address })
+    let serves_ended_accounts = access.get_field_by_name("serves_ended_accounts")?.as_bool()?;
+    (!principals.is_empty()).then_some(Access {
+        principals,
+        permission,
+        streams,
+        audited,
+        limited_by_address,
+        serves_ended_accounts,
+    })
 }
 
 #[cfg(test)]

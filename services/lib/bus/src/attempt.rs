@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use frontdesk_db::{Db, DbErr};
+use frontdesk_db::{AccountState, Db, DbErr};
 use frontdesk_proto::event::v1::Event;
 use frontdesk_telemetry::continue_trace;
 use tracing::Instrument;
@@ -136,6 +136,10 @@ impl Subscription {
         if !self.consumer.concerns(event) {
             return Outcome::Ack;
         }
+        // Before the event joins a batch.
+        if !self.consumer.is_for_ended_accounts() && self.is_of_ended_account(event).await {
+            return Outcome::Ack;
+        }
         let span =
             tracing::info_span!("event.handle", consumer = self.name(), event_type = event.r#type, event_id = event.id);
         continue_trace(&span, &event.traceparent);
@@ -159,6 +163,12 @@ impl Subscription {
                 Outcome::Retry(format!("the handler took longer than {} s", HANDLER_DEADLINE.as_secs()))
             }
         }
+    }
+
+    /// An account whose state cannot be read counts as one that is in use: the handler writes to the same database, and fails too.
+    async fn is_of_ended_account(&self, event: &Event) -> bool {
+        let Ok(account) = crate::event::account_id(event) else { return false };
+        matches!(self.dead_letters.account_state(account).await, Ok(AccountState::Ended))
     }
 }
 

@@ -52,6 +52,11 @@ pub trait Consumer: Send + Sync + 'static {
     fn concerns(&self, _event: &Event) -> bool {
         true
     }
+    /// Whether it handles events also of accounts that have ended. Other consumers acknowledge them without a call of
+    /// [`handle`](Self::handle) or [`handle_batch`](Self::handle_batch): what is erased must not come back.
+    fn is_for_ended_accounts(&self) -> bool {
+        false
+    }
     /// Handles an event within [`HANDLER_DEADLINE`].
     async fn handle(&self, event: &Event) -> Outcome;
     /// Maximum number of events of one call of [`handle_batch`](Self::handle_batch). 1: events are only handled one by one.

@@ -1,12 +1,12 @@
 //! Dead letters: events that a consumer could not handle, stored in its service's database with the reason.
 
 use frontdesk_clock::Time;
-use frontdesk_db::{Db, Sql};
+use frontdesk_db::{AccountId, Db, Sql};
 use frontdesk_proto::event::v1::Event;
 use prost::Message;
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
-    sea_query::{Expr, OnConflict},
+    sea_query::{Expr, ExprTrait, OnConflict},
 };
 use uuid::Uuid;
 
@@ -119,6 +119,32 @@ pub async fn delete_dead_letter(db: &Db, letter: &DeadLetter) -> Result<(), DbEr
         .exec(tx.conn())
         .await?;
     tx.commit().await
+}
+
+/// Deletes the dead letters of an account. A damaged one has no account and stays.
+pub async fn delete_dead_letters_of(db: &Db, account: AccountId) -> Result<(), DbErr> {
+    let mut after: Option<(String, Uuid)> = None;
+    loop {
+        let mut page = entity::Entity::find()
+            .order_by_asc(entity::Column::Consumer)
+            .order_by_asc(entity::Column::EventId)
+            .limit(MAX_LISTED);
+        if let Some((consumer, event_id)) = &after {
+            let later = entity::Column::Consumer.eq(consumer.as_str()).and(entity::Column::EventId.gt(*event_id));
+            page = page.filter(entity::Column::Consumer.gt(consumer.as_str()).or(later));
+        }
+        let letters: Vec<DeadLetter> = page.all(db.read()).await?.into_iter().map(from_row).collect();
+        for letter in &letters {
+            let of = letter.event.as_ref().and_then(|event| crate::event::account_id(event).ok());
+            if of == Some(account) {
+                delete_dead_letter(db, letter).await?;
+            }
+        }
+        match letters.last() {
+            Some(last) if letters.len() as u64 == MAX_LISTED => after = Some((last.consumer.clone(), last.event_id)),
+            _ => return Ok(()),
+        }
+    }
 }
 
 fn from_row(row: entity::Model) -> DeadLetter {

@@ -28,7 +28,8 @@ use tokio_util::sync::CancellationToken;
 pub use change_notifier::ChangeNotifier;
 pub use consumer::{Consumer, HANDLER_DEADLINE, MAX_ATTEMPTS, MAX_LOCKED_DELAY, Outcome};
 pub use dead_letters::{
-    DEAD_LETTERS, DeadLetter, delete_dead_letter, find_dead_letter, list_dead_letters, oldest_dead_letters,
+    DEAD_LETTERS, DeadLetter, delete_dead_letter, delete_dead_letters_of, find_dead_letter, list_dead_letters,
+    oldest_dead_letters,
 };
 pub use event::decode;
 pub use settings::BusSettings;

@@ -9,6 +9,7 @@
 
 mod account;
 mod account_transaction;
+mod accounts;
 mod connect;
 mod errors;
 mod json_rows;
@@ -29,6 +30,11 @@ use sea_orm::{
 use tokio::sync::Notify;
 
 pub use account::AccountId;
+pub use accounts::{
+    ACCOUNT_STATES, AccountRecord, AccountRowCursor, AccountRows, AccountState, AccountTable, ChildTable,
+    accounts_not_in_use, accounts_to_erase, erase_account_rows, find_account_for_update, list_account_rows,
+    lock_account, save_account,
+};
 pub use errors::{
     is_conflict, is_connection_lost, is_timeout, is_transient, is_unique_violation, violated_unique_index,
 };
@@ -65,6 +71,7 @@ pub struct Db {
     pools: Arc<Pools>,
     clock: Clock,
     outbox: Arc<Notify>,
+    accounts: Arc<accounts::AccountStates>,
 }
 
 /// The pools of connections. With SQLite some are the same.
@@ -81,12 +88,13 @@ impl Db {
     pub async fn connect(settings: &DbSettings, clock: &Clock) -> Result<Self, DbErr> {
         settings.url.check().map_err(|error| connect::unusable(&error))?;
         let url = &settings.url.0;
-        let (clock, outbox) = (clock.clone(), Arc::default());
+        let (clock, outbox, accounts) = (clock.clone(), Arc::default(), Arc::default());
         if url.starts_with("sqlite:") {
             // SQLite has one writer: one connection queues writes without 'busy' errors, the others read beside it.
             let (write, read) = (connect::sqlite(url, 1).await?, connect::sqlite(url, 4).await?);
             let (batch, statement, relay) = (write.clone(), write.clone(), read.clone());
-            return Ok(Self { pools: Arc::new(Pools { write, read, batch, statement, relay }), clock, outbox });
+            let pools = Arc::new(Pools { write, read, batch, statement, relay });
+            return Ok(Self { pools, clock, outbox, accounts });
         }
         let pool = connect::postgres(url, settings.max_connections.unwrap_or(16), &[]).await?;
         let for_batches =
@@ -96,7 +104,7 @@ impl Db {
         // process has what the statements need in its caches.
         let (statement, relay) = (for_batches(1).await?, for_batches(1).await?);
         let pools = Pools { write: pool.clone(), read: pool, batch, statement, relay };
-        Ok(Self { pools: Arc::new(pools), clock, outbox })
+        Ok(Self { pools: Arc::new(pools), clock, outbox, accounts })
     }
 
     /// For reads of the server's own work, outside a transaction.
@@ -219,6 +227,16 @@ impl Db {
     /// Notified when a transaction that wrote events has committed.
     pub fn outbox_written(&self) -> &Notify {
         &self.outbox
+    }
+
+    /// Whether the account is in use, as this database has it: at most 5 s old, and after [`Self::forget_account_states`] read anew.
+    pub async fn account_state(&self, account: AccountId) -> Result<AccountState, DbErr> {
+        self.accounts.state(self, account).await
+    }
+
+    /// The next call of [`Self::account_state`] reads the states, for [`Tx::on_commit`] of a change.
+    pub fn forget_account_states(&self) {
+        self.accounts.forget();
     }
 
     /// The connection that writes, for migrations.

@@ -9,7 +9,7 @@ mod key;
 
 use std::time::Duration;
 
-use frontdesk_db::{Retention, Sql};
+use frontdesk_db::{AccountTable, Retention, Sql};
 
 pub use batch::{RequestBatch, is_id_taken};
 pub use key::{ClaimError, Key};
@@ -37,3 +37,6 @@ pub const RETENTION: Retention = Retention {
     keep: Duration::from_secs(7 * 24 * 3600),
     batch: 5_000,
 };
+
+/// The table, for the erasure of an account.
+pub const ACCOUNT_TABLE: AccountTable = AccountTable::new("requests", &["actor", "request_id"]).not_exported();

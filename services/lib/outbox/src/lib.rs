@@ -21,7 +21,7 @@ use uuid::Uuid;
 pub use batch::Events;
 pub use handled::mark_handled;
 pub use relay::{publish_waiting, relay};
-pub use retention::RETENTIONS;
+pub use retention::{ACCOUNT_TABLE, RETENTIONS, has_waiting_event_of};
 pub use stream::publish_again;
 
 /// The tables, for each service's migrations.

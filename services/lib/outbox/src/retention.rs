@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use frontdesk_db::Retention;
+use frontdesk_db::{AccountId, AccountTable, Db, DbErr, Retention};
+use sea_orm::entity::prelude::*;
+
+use crate::entity;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -27,3 +30,18 @@ pub(crate) const HANDLED: Retention = Retention {
 
 /// How long the tables of [`OUTBOX`](crate::OUTBOX) keep their rows.
 pub const RETENTIONS: [Retention; 2] = [EVENTS, HANDLED];
+
+/// The events, for the erasure of an account. Those about the account itself stay until the retention deletes them: a broker that lost
+/// them must get them again. So do those that wait to be published ([`has_waiting_event_of`]).
+pub const ACCOUNT_TABLE: AccountTable = AccountTable::new("outbox_events", &["position"])
+    .not_exported()
+    .erased_if("aggregate_id <> account_id AND published_at IS NOT NULL");
+
+/// Whether an event of the account, and not about the account itself, waits to be published.
+pub async fn has_waiting_event_of(db: &Db, account: AccountId) -> Result<bool, DbErr> {
+    let waiting = entity::Entity::find()
+        .filter(entity::Column::AccountId.eq(account.0))
+        .filter(entity::Column::AggregateId.ne(account.0))
+        .filter(entity::Column::PublishedAt.is_null());
+    Ok(waiting.one(db.read()).await?.is_some())
+}

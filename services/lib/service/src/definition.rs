@@ -1,6 +1,6 @@
 //! What is known of a service before it is built.
 
-use frontdesk_db::{Db, DbErr, migrate, pending_migrations};
+use frontdesk_db::{AccountTable, Db, DbErr, migrate, pending_migrations};
 use futures::future::BoxFuture;
 
 use crate::Service;
@@ -19,6 +19,8 @@ pub struct ServiceDefinition {
     pub grpc_services: &'static [&'static str],
     /// See [`Service::CALLS`].
     pub calls: &'static [&'static str],
+    /// See [`Service::ACCOUNT_TABLES`].
+    pub account_tables: &'static [AccountTable],
     migrate: OnDatabase<()>,
     pending_migrations: OnDatabase<Vec<String>>,
 }
@@ -31,6 +33,7 @@ impl ServiceDefinition {
             package: S::PACKAGE,
             grpc_services: S::GRPC_SERVICES,
             calls: S::CALLS,
+            account_tables: S::ACCOUNT_TABLES,
             migrate: |db| Box::pin(migrate::<S::Migrator>(db)),
             pending_migrations: |db| Box::pin(pending_migrations::<S::Migrator>(db)),
         }

@@ -6,6 +6,7 @@
 //!
 //! Start reading at [`Service`], then `run.rs`.
 
+mod accounts;
 mod context;
 mod definition;
 mod ops;
@@ -13,6 +14,7 @@ mod run;
 mod service;
 mod supervisor;
 
+pub use accounts::{AccountStates, announce_account_erased, announce_account_state};
 pub use context::{Peers, ServiceContext};
 pub use definition::ServiceDefinition;
 pub use run::{Process, run};

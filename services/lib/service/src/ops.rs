@@ -110,11 +110,12 @@ mod tests {
 
     use frontdesk_auth::VisitorKeyStore;
     use frontdesk_bus::Bus;
-    use frontdesk_db::Db;
+    use frontdesk_db::{AccountId, Db};
+    use futures::future::BoxFuture;
     use tonic::service::RoutesBuilder;
 
     use super::*;
-    use crate::{ServiceDefinition, Worker};
+    use crate::{BuildError, ServiceDefinition, Worker};
 
     /// A service that works, with something to repair.
     struct Warned;
@@ -142,6 +143,10 @@ mod tests {
 
         fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>> {
             None
+        }
+
+        fn erase_files_of(&self, _: AccountId) -> BoxFuture<'static, Result<(), BuildError>> {
+            unimplemented!("not asked")
         }
 
         fn db(&self) -> &Db {

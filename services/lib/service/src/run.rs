@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     AnyService, Readiness, Worker,
+    accounts::erase_ended_accounts,
     ops::{self, Health},
     supervisor::Supervisor,
 };
@@ -99,6 +100,8 @@ fn supervise_service(
         let (database, stop) = (database.clone(), stop.clone());
         async move { frontdesk_db::delete_expired(&database, &retentions(), stop).await }
     });
+    let (erasing, stop) = (service.clone(), shutdown.clone());
+    supervisor.supervise(task("ended-accounts"), move || erase_ended_accounts(erasing.clone(), stop.clone()));
     let (readiness, stop) = (readiness.clone(), shutdown.clone());
     supervisor.supervise(task("database-check"), move || {
         let (database, readiness, stop) = (db.clone(), readiness.clone(), stop.clone());

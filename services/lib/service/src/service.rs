@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use axum::Router;
 use frontdesk_auth::VisitorKeyStore;
 use frontdesk_bus::Bus;
-use frontdesk_db::Db;
+use frontdesk_db::{AccountId, AccountTable, Db};
 use futures::future::BoxFuture;
 use sea_orm_migration::MigratorTrait;
 use tonic::service::RoutesBuilder;
@@ -25,6 +25,9 @@ pub trait Service: Clone + Send + Sync + 'static {
     const GRPC_SERVICES: &'static [&'static str];
     /// Names of the services that it calls.
     const CALLS: &'static [&'static str];
+    /// The tables with rows of accounts, in the order in which the rows are exported and erased: first those from which something is done.
+    /// The record of an account's end and the audit log stay; the tables of libraries are known.
+    const ACCOUNT_TABLES: &'static [AccountTable];
     /// Its schema.
     type Migrator: MigratorTrait;
     /// Settings of its own; `()` for a service without any.
@@ -58,6 +61,11 @@ pub trait Service: Clone + Send + Sync + 'static {
     /// The keys that visitors' tokens are signed with, where this service holds them.
     fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>> {
         None
+    }
+
+    /// Deletes the files of an account that has ended, after its rows. It is called again after a failure, and by several replicas.
+    fn erase_files_of(&self, _account: AccountId) -> BoxFuture<'static, Result<(), BuildError>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 }
 
@@ -110,6 +118,8 @@ pub trait AnyService: Send + Sync {
     fn http_routes(&self) -> Router;
     /// See [`Service::visitor_keys`].
     fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>>;
+    /// See [`Service::erase_files_of`].
+    fn erase_files_of(&self, account: AccountId) -> BoxFuture<'static, Result<(), BuildError>>;
     /// Its database.
     fn db(&self) -> &Db;
 }
@@ -147,6 +157,10 @@ impl<S: Service> AnyService for Built<S> {
 
     fn visitor_keys(&self) -> Option<Arc<dyn VisitorKeyStore>> {
         self.service.visitor_keys()
+    }
+
+    fn erase_files_of(&self, account: AccountId) -> BoxFuture<'static, Result<(), BuildError>> {
+        self.service.erase_files_of(account)
     }
 
     fn db(&self) -> &Db {

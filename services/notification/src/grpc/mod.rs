@@ -1,5 +1,6 @@
 //! The gRPC services. A handler validates the request, calls a command or a query, and converts the result.
 
+mod account_row_service;
 mod address_code_service;
 mod convert;
 mod delivery_service;
@@ -10,6 +11,7 @@ mod template_service;
 mod transcript_service;
 mod watch_deliveries;
 
+pub(crate) use account_row_service::AccountRows;
 pub(crate) use address_code_service::AddressCodes;
 pub(crate) use delivery_service::Deliveries;
 pub(crate) use notification_preference_service::Preferences;

@@ -43,6 +43,8 @@ impl MigratorTrait for Migrator {
                 name: "notification_014_recipient_domains",
                 text: include_str!("014_recipient_domains.sql"),
             }),
+            Box::new(frontdesk_db::ACCOUNT_STATES),
+            Box::new(Sql { name: "notification_015_rows_of_accounts", text: include_str!("015_rows_of_accounts.sql") }),
         ]
     }
 }

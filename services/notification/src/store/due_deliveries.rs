@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
-    ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryOrder, QuerySelect, QueryTrait,
+    ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryOrder, QuerySelect, QueryTrait, Select,
     entity::prelude::*,
     sea_query::{Asterisk, CaseStatement, ExprTrait, LockBehavior, LockType, SelectStatement, UnionType},
 };
@@ -29,13 +29,19 @@ pub(crate) struct Due {
     pub(crate) queue: MailQueue,
 }
 
-/// Returns the queues that have due deliveries.
+/// Selects the deliveries that are due at some time, of accounts that are in use.
+fn find_pending() -> Select<Entity> {
+    let of_accounts = Column::AccountId.not_in_subquery(frontdesk_db::accounts_not_in_use());
+    find_known().filter(Column::Status.is_in(PENDING)).filter(of_accounts)
+}
+
+/// Returns the queues that have due deliveries, of accounts that are in use. Claims are made for these queues only, which are read anew after
+/// a second: so they do not ask again.
 pub(crate) async fn list_due_queues<C: ConnectionTrait>(db: &C, now: Time) -> Result<Vec<MailQueue>, DbErr> {
-    let rows: Vec<(AccountId, String)> = find_known()
+    let rows: Vec<(AccountId, String)> = find_pending()
         .select_only()
         .columns([Column::AccountId, Column::RecipientDomain])
         .distinct()
-        .filter(Column::Status.is_in(PENDING))
         .filter(Column::DueAt.lte(now))
         .into_tuple()
         .all(db)
@@ -170,15 +176,10 @@ pub(crate) async fn renew(tx: &Tx, claim: &Claim, until: Time) -> Result<(), DbE
     Ok(())
 }
 
-/// Returns when a delivery of any account is due next.
+/// Returns when a delivery of any account that is in use is due next.
 pub(crate) async fn next_due<C: ConnectionTrait>(db: &C) -> Result<Option<Time>, DbErr> {
-    let due: Option<Option<Time>> = find_known()
-        .select_only()
-        .column_as(Column::DueAt.min(), "due_at")
-        .filter(Column::Status.is_in(PENDING))
-        .into_tuple()
-        .one(db)
-        .await?;
+    let due: Option<Option<Time>> =
+        find_pending().select_only().column_as(Column::DueAt.min(), "due_at").into_tuple().one(db).await?;
     Ok(due.flatten())
 }
 

@@ -1,6 +1,7 @@
 //! The statements. Each one that a caller's request reaches names the account; those of the delivery worker serve all
 //! accounts.
 
+mod account_tables;
 pub(crate) mod address_codes;
 pub(crate) mod agent_mails;
 pub(crate) mod deliveries;
@@ -14,6 +15,8 @@ pub(crate) mod senders;
 pub(crate) mod suppressions;
 pub(crate) mod transcript_decisions;
 pub(crate) mod transcript_templates;
+
+pub(crate) use account_tables::ACCOUNT_TABLES;
 
 use frontdesk_clock::Time;
 use sea_orm::{ColumnTrait, Condition, DbErr};

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod account_states;
 mod address_codes;
 mod agent_mails;
 mod cancel_delivery;

@@ -15,6 +15,9 @@ pub(crate) const PATH: &str = "/attachments/";
 /// Path of the links to files of exports.
 pub(crate) const EXPORTS_PATH: &str = "/attachments/exports/";
 
+/// Path of the links to files of exports of accounts.
+pub(crate) const ACCOUNT_EXPORTS_PATH: &str = "/attachments/account-exports/";
+
 /// What a link is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LinkPurpose {
@@ -22,6 +25,8 @@ pub(crate) enum LinkPurpose {
     Download,
     /// Of the file of an export; its job is in the place of the attachment.
     ContactExport,
+    /// Of the file with all data of an account; its job is in the place of the attachment.
+    AccountExport,
 }
 
 impl LinkPurpose {
@@ -31,6 +36,7 @@ impl LinkPurpose {
             Self::Upload => "attachments/upload",
             Self::Download => "attachments/download",
             Self::ContactExport => "contact-exports/download",
+            Self::AccountExport => "account-exports/download",
         }
     }
 
@@ -39,6 +45,7 @@ impl LinkPurpose {
         match self {
             Self::Upload | Self::Download => PATH,
             Self::ContactExport => EXPORTS_PATH,
+            Self::AccountExport => ACCOUNT_EXPORTS_PATH,
         }
     }
 }

@@ -30,7 +30,9 @@ pub(super) use add_ticket::{NewTicket, add_ticket};
 pub(crate) use administrators::StoredAdministrators;
 pub(super) use append_message::append_message;
 pub(super) use attach::append_with_attachments;
-pub(crate) use attachment_links::{AttachmentLinks, EXPORTS_PATH, Link, LinkPurpose, PATH as ATTACHMENTS_PATH};
+pub(crate) use attachment_links::{
+    ACCOUNT_EXPORTS_PATH, AttachmentLinks, EXPORTS_PATH, Link, LinkPurpose, PATH as ATTACHMENTS_PATH,
+};
 pub(super) use change_conversation::{Begun, ConversationChange};
 pub(crate) use changed_assignee::{ChangedAssignee, StoredChange};
 pub(super) use contact_owner::{find_contact_owner, require_active_owner, require_known_owner};

@@ -40,7 +40,9 @@ pub(super) use fields::{
     Fields, anonymous_visitors, email, emails, language, mentions, one, properties, time_zone, visitor_id,
 };
 pub(super) use inserts::{changed_insert_content, insert, insert_kind, new_insert_content};
-pub(super) use records::{channel, contact, contact_job, merged_contact, ticket, ticket_status, visitor_key};
+pub(super) use records::{
+    account_job, channel, contact, contact_job, merged_contact, ticket, ticket_status, visitor_key,
+};
 pub(super) use rich_text::message_text;
 use rich_text::rich_text;
 pub(super) use search::{found, search_query};

@@ -1,10 +1,11 @@
-//! Channels, visitor keys, contacts with their jobs, and tickets, which only the team sees.
+//! Channels, visitor keys, contacts with their jobs, tickets, and ends of accounts, which only the team sees.
 
 use frontdesk_proto::conversation::v1::{self as pb, channel::Greeter};
 
 use super::{id_or_empty, version};
 use crate::domain::{
-    Channel, Contact, ContactJob, ContactJobKind, ContactJobStatus, MergedContact, Ticket, TicketStatus, VisitorKey,
+    AccountJob, AccountJobStatus, Channel, Contact, ContactJob, ContactJobKind, ContactJobStatus, MergedContact,
+    Ticket, TicketStatus, VisitorKey,
 };
 
 pub(crate) fn contact(contact: &Contact) -> pb::Contact {
@@ -63,6 +64,27 @@ pub(crate) fn contact_job(job: &ContactJob) -> pb::ContactJob {
         missing_services: job.missing_services.iter().cloned().collect(),
         failure: job.failure.clone(),
         file_expire_time: job.file.as_ref().map(|file| file.expires_at.to_proto()),
+    }
+}
+
+pub(crate) fn account_job(job: &AccountJob) -> pb::AccountJob {
+    let status = match job.status {
+        AccountJobStatus::Suspending => pb::AccountJobStatus::Suspending,
+        AccountJobStatus::Exporting => pb::AccountJobStatus::Exporting,
+        AccountJobStatus::Waiting => pb::AccountJobStatus::Waiting,
+        AccountJobStatus::Erasing => pb::AccountJobStatus::Erasing,
+        AccountJobStatus::Done => pb::AccountJobStatus::Done,
+        AccountJobStatus::Cancelled => pb::AccountJobStatus::Cancelled,
+    };
+    pb::AccountJob {
+        id: job.id.to_string(),
+        account_id: job.account.to_string(),
+        status: status.into(),
+        create_time: Some(job.created_at.to_proto()),
+        end_time: job.ended_at.map(|time| time.to_proto()),
+        missing_services: job.missing_services.iter().cloned().collect(),
+        failure: job.failure.clone(),
+        erase_time: job.erase_at.map(|time| time.to_proto()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rows of the tables, and their mapping to the domain.
 
+pub(crate) mod account_job;
 pub(crate) mod account_settings;
 pub(crate) mod administrator;
 pub(crate) mod agent;

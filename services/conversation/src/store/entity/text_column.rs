@@ -6,8 +6,8 @@ use sea_orm::{
 };
 
 use crate::domain::{
-    ActorKind, AttachmentStatus, CloseReason, ContactJobKind, ContactJobStatus, OwnerKind, Status, TicketStatus,
-    VisitorLink,
+    AccountJobStatus, ActorKind, AttachmentStatus, CloseReason, ContactJobKind, ContactJobStatus, OwnerKind, Status,
+    TicketStatus, VisitorLink,
 };
 
 /// Makes an enum a text column that holds what `as_str` returns.
@@ -56,6 +56,7 @@ macro_rules! text_column {
     };
 }
 
+text_column!(AccountJobStatus: Suspending, Exporting, Waiting, Erasing, Done, Cancelled);
 text_column!(ActorKind: Visitor, Agent, Bot, System, Admin);
 text_column!(AttachmentStatus: Pending, Ready, Refused, Removing);
 text_column!(CloseReason: Agent, VisitorInactive, BotCompleted);

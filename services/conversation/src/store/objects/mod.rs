@@ -116,6 +116,19 @@ impl Objects {
         Ok(())
     }
 
+    /// Deletes all objects of an account.
+    pub(crate) async fn delete_account(&self, account: AccountId) -> io::Result<()> {
+        if let Kind::Folder(folder) = &self.kind {
+            let folder = folder.join(account.to_string());
+            return tokio::task::spawn_blocking(move || folder::delete(&folder)).await.map_err(io::Error::other)?;
+        }
+        let mut objects = self.store.list(Some(&Path::from(account.to_string())));
+        while let Some(object) = objects.next().await {
+            self.delete_at(&object.map_err(io::Error::other)?.location).await?;
+        }
+        Ok(())
+    }
+
     async fn delete_at(&self, path: &Path) -> io::Result<()> {
         match self.store.delete(path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
@@ -257,6 +270,9 @@ mod tests {
             assert!(objects.read(key(2, 4)).await.unwrap().is_none());
             objects.delete_all(key(2, 3).account, key(2, 3).attachment).await.unwrap();
             assert!(objects.read(key(2, 3)).await.unwrap().is_none());
+            write(&objects, key(2, 5)).await.complete().await.unwrap();
+            objects.delete_account(key(2, 5).account).await.unwrap();
+            assert!(objects.read(key(2, 5)).await.unwrap().is_none());
         }
     }
 }

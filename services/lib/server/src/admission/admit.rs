@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use frontdesk_api::{ApiError, deadlines::CallDeadlines};
-use frontdesk_auth::{Access, Caller};
+use frontdesk_auth::{Access, Caller, CallerKind};
+use frontdesk_db::AccountState;
 use frontdesk_proto::error::v1::Reason;
 use http::{HeaderMap, Request, Response, request::Parts};
 use tokio::time::Instant;
@@ -101,7 +102,29 @@ impl Admission {
             Rejection { status: error.into(), audited: access.audited().then(|| caller.clone()) }
         })?;
         apply_on_behalf_of(&mut caller, &head.headers)?;
+        if !access.serves_ended_accounts() {
+            self.check_account(&caller, head.uri.path()).await.map_err(|error| Rejection {
+                status: error.into(),
+                audited: access.audited().then(|| caller.clone()),
+            })?;
+        }
         Ok(caller)
+    }
+
+    /// Refuses a caller of an account that is suspended or has ended. Services may act for a suspended one: what began before ends, and its
+    /// data is read.
+    async fn check_account(&self, caller: &Caller, path: &str) -> Result<(), ApiError> {
+        let package = |package: &str| path.trim_start_matches('/').starts_with(package.trim_end_matches("v1"));
+        let Some((_, db)) = self.accounts.iter().find(|(name, _)| package(name)) else { return Ok(()) };
+        let state = db.account_state(caller.account).await.map_err(|error| ApiError::database(&error))?;
+        match state {
+            AccountState::Active => Ok(()),
+            AccountState::Suspended if caller.kind == CallerKind::Service => Ok(()),
+            AccountState::Suspended | AccountState::Ended => {
+                let message = "the account is suspended because it ends, or has ended; an administrator finds the job with ListAccountJobs";
+                Err(ApiError::shared(Code::FailedPrecondition, Reason::AccountEnded, message))
+            }
+        }
     }
 
     fn deadlines(&self, headers: &HeaderMap, caller: &Caller) -> CallDeadlines {
@@ -138,7 +161,7 @@ pub(super) fn deadline_exceeded() -> ApiError {
 mod tests {
     use frontdesk_api::has_reason;
     use frontdesk_audit::AuditLog;
-    use frontdesk_auth::{ACCOUNT_HEADER, AccessMap, CallerKind, Claims, DevelopmentKey, Identity};
+    use frontdesk_auth::{ACCOUNT_HEADER, AccessMap, Claims, DevelopmentKey, Identity};
     use frontdesk_clock::Clock;
     use frontdesk_db::AccountId;
     use futures::{FutureExt, StreamExt, stream};

@@ -21,6 +21,7 @@ use std::{net::IpAddr, time::Duration};
 
 use frontdesk_auth::{Access, AccessMap, Identity};
 use frontdesk_clock::Clock;
+use frontdesk_db::Db;
 
 pub(crate) use self::pool::ConnectionId;
 pub use self::{
@@ -40,6 +41,8 @@ pub struct Admission {
     audit: AuditLayer,
     clock: Clock,
     limiter: Limiter,
+    /// Each proto package with the database that knows which accounts are in use.
+    accounts: Vec<(&'static str, Db)>,
 }
 
 /// What a method requires.
@@ -60,7 +63,12 @@ impl Admission {
         limits: &LimitSettings,
         clock: &Clock,
     ) -> Self {
-        Self { identity, access, audit, clock: clock.clone(), limiter: Limiter::new(limits) }
+        Self { identity, access, audit, clock: clock.clone(), limiter: Limiter::new(limits), accounts: Vec::new() }
+    }
+
+    /// Refuses calls of accounts that are not in use, as the database of the method's package has it.
+    pub fn with_accounts(self, accounts: Vec<(&'static str, Db)>) -> Self {
+        Self { accounts, ..self }
     }
 
     /// The method at this path. None: there is no such method.

@@ -1,0 +1,258 @@
+//! Whether an account is in use. Each service has it in its own database, so that its calls, consumers and workers ask no other one.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use sea_orm::{
+    QuerySelect, QueryTrait, Set,
+    entity::prelude::*,
+    sea_query::{OnConflict, SelectStatement},
+};
+
+use crate::{AccountId, Db, Sql, Tx};
+
+/// Age at which the known states are read again, beside the calls that use them.
+const READ_AFTER: Duration = Duration::from_secs(1);
+/// Maximum age of the known states that a call uses.
+const MAX_AGE: Duration = Duration::from_secs(5);
+/// How far before the newest known change a read begins, since changes commit in another order than their times (microseconds).
+const OVERLAP: i64 = 3_600_000_000;
+
+/// The table, for each service's migrations.
+pub const ACCOUNT_STATES: Sql = Sql {
+    name: "accounts_001_states",
+    text: "-- Accounts whose end began. An older binary still runs, and serves them: upgrade all replicas before the first one ends.
+        CREATE TABLE account_states (
+            account_id UUID NOT NULL,
+            state TEXT NOT NULL,
+            job_id UUID NOT NULL,
+            version BIGINT NOT NULL,
+            confirmed_version BIGINT NOT NULL,
+            events BIGINT NOT NULL,
+            changed_at BIGINT NOT NULL,
+            CONSTRAINT account_states_pk PRIMARY KEY (account_id)
+        );
+        CREATE INDEX account_states_changed ON account_states (changed_at);
+        {row_level_security account_states}",
+};
+
+mod entity {
+    use sea_orm::entity::prelude::*;
+
+    use crate::AccountId;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "account_states")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub account_id: AccountId,
+        pub state: String,
+        pub job_id: Uuid,
+        pub version: i64,
+        pub confirmed_version: i64,
+        pub events: i64,
+        pub changed_at: i64,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+use entity::{ActiveModel, Column, Entity, Model};
+
+/// Whether an account is in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccountState {
+    /// It is: every account whose end did not begin, or was cancelled.
+    #[default]
+    Active,
+    /// Its end began: its callers are refused, and workers leave it alone.
+    Suspended,
+    /// It has ended: what is stored of it is erased.
+    Ended,
+}
+
+impl AccountState {
+    /// As rows spell it: add, never rename.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "ACTIVE",
+            Self::Suspended => "SUSPENDED",
+            Self::Ended => "ENDED",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, DbErr> {
+        let all = [Self::Active, Self::Suspended, Self::Ended];
+        let found = all.into_iter().find(|state| state.as_str() == text);
+        found.ok_or_else(|| DbErr::Type(format!("{text:?} is no state of an account")))
+    }
+}
+
+/// What a service stores of the end of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountRecord {
+    /// The account.
+    pub account: AccountId,
+    /// Its state.
+    pub state: AccountState,
+    /// The job that ends it.
+    pub job: Uuid,
+    /// Version of the change that made the state; of two changes the later one is newer.
+    pub version: i64,
+    /// Version of the newest change that this service confirmed.
+    pub confirmed_version: i64,
+    /// Number of this service's own events about the account.
+    pub events: i64,
+}
+
+impl AccountRecord {
+    /// Whether this service still has rows to erase.
+    pub fn is_to_be_erased(&self) -> bool {
+        self.state == AccountState::Ended && self.confirmed_version < self.version
+    }
+}
+
+impl TryFrom<Model> for AccountRecord {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            account: row.account_id,
+            state: AccountState::parse(&row.state)?,
+            job: row.job_id,
+            version: row.version,
+            confirmed_version: row.confirmed_version,
+            events: row.events,
+        })
+    }
+}
+
+/// The record of the account, locked until the transaction ends. It is inserted where there is none, so that there is one to lock.
+pub async fn lock_account(tx: &Tx, account: AccountId) -> Result<AccountRecord, DbErr> {
+    let record = AccountRecord {
+        account,
+        state: AccountState::Active,
+        job: Uuid::nil(),
+        version: 0,
+        confirmed_version: 0,
+        events: 0,
+    };
+    let row = active_model(&record, tx.now().await?.0);
+    let known = OnConflict::column(Column::AccountId).do_nothing().to_owned();
+    Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;
+    let found = find_account_for_update(tx, account).await?;
+    found.ok_or_else(|| DbErr::RecordNotFound("account_states".into()))
+}
+
+/// The record of the account, locked until the transaction ends. None: its end never began.
+pub async fn find_account_for_update(tx: &Tx, account: AccountId) -> Result<Option<AccountRecord>, DbErr> {
+    let row = Entity::find().filter(Column::AccountId.eq(account)).lock_exclusive().one(tx.conn()).await?;
+    row.map(AccountRecord::try_from).transpose()
+}
+
+/// Saves a record that [`lock_account`] or [`find_account_for_update`] locked.
+pub async fn save_account(tx: &Tx, record: &AccountRecord) -> Result<(), DbErr> {
+    Entity::update_many()
+        .set(active_model(record, tx.now().await?.0))
+        .filter(Column::AccountId.eq(record.account))
+        .exec(tx.conn())
+        .await
+        .map(drop)
+}
+
+fn active_model(record: &AccountRecord, now: i64) -> ActiveModel {
+    ActiveModel {
+        account_id: Set(record.account),
+        state: Set(record.state.as_str().to_owned()),
+        job_id: Set(record.job),
+        version: Set(record.version),
+        confirmed_version: Set(record.confirmed_version),
+        events: Set(record.events),
+        changed_at: Set(now),
+    }
+}
+
+/// Accounts of which this service has rows to erase.
+pub async fn accounts_to_erase(db: &Db) -> Result<Vec<AccountId>, DbErr> {
+    let rows = Entity::find().filter(Column::State.eq(AccountState::Ended.as_str())).all(db.read()).await?;
+    let records = rows.into_iter().map(AccountRecord::try_from).collect::<Result<Vec<_>, _>>()?;
+    Ok(records.into_iter().filter(AccountRecord::is_to_be_erased).map(|record| record.account).collect())
+}
+
+/// A subquery: the accounts that workers leave alone, because they are suspended or have ended.
+pub fn accounts_not_in_use() -> SelectStatement {
+    let states = Entity::find().filter(Column::State.ne(AccountState::Active.as_str()));
+    states.select_only().column(Column::AccountId).into_query()
+}
+
+/// The states that were read last, of the accounts that are not in use.
+#[derive(Default)]
+pub(crate) struct AccountStates {
+    known: Mutex<Known>,
+    reading: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[derive(Default)]
+struct Known {
+    states: HashMap<AccountId, AccountState>,
+    /// Time of the newest change (microseconds).
+    newest: i64,
+    /// None: they are to be read.
+    read_at: Option<Instant>,
+}
+
+impl AccountStates {
+    pub(crate) async fn state(&self, db: &Db, account: AccountId) -> Result<AccountState, DbErr> {
+        match self.age() {
+            Some(age) if age < READ_AFTER => {}
+            // Beside the call, which waits for no connection of a busy database.
+            Some(age) if age < MAX_AGE => {
+                if let Ok(reading) = self.reading.clone().try_lock_owned() {
+                    let db = db.clone();
+                    tokio::spawn(async move {
+                        if let Err(error) = db.accounts.read(&db).await {
+                            tracing::warn!(%error, "the states of accounts cannot be read; retrying");
+                        }
+                        drop(reading);
+                    });
+                }
+            }
+            // Not one after the other: when the database is away, each call waits for it once.
+            _ => self.read(db).await?,
+        }
+        Ok(self.known().states.get(&account).copied().unwrap_or_default())
+    }
+
+    pub(crate) fn forget(&self) {
+        self.known().read_at = None;
+    }
+
+    async fn read(&self, db: &Db) -> Result<(), DbErr> {
+        let (began, newest) = (Instant::now(), self.known().newest);
+        let changed = Entity::find().filter(Column::ChangedAt.gte(newest - OVERLAP)).all(db.read()).await?;
+        let mut known = self.known();
+        for row in changed {
+            known.newest = known.newest.max(row.changed_at);
+            match AccountState::parse(&row.state)? {
+                AccountState::Active => known.states.remove(&row.account_id),
+                state => known.states.insert(row.account_id, state),
+            };
+        }
+        known.read_at = Some(began);
+        Ok(())
+    }
+
+    fn age(&self) -> Option<Duration> {
+        self.known().read_at.map(|read_at| read_at.elapsed())
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
