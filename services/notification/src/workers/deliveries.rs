@@ -68,15 +68,15 @@ pub(crate) async fn deliver(app: App) {
         if wait.is_zero() && !full {
             continue;
         }
-        // What is recorded soon ends the wait by itself.
-        let idle = !full && !running.is_recording();
+        // What is recorded soon ends the wait by itself. One that cannot be recorded for long must not end the search for what is due.
+        let wait = if full || running.is_recording() { MAX_POLL_INTERVAL } else { wait };
         tokio::select! {
             () = app.shutdown.cancelled() => {}
             () = app.due.notified(), if !full => {}
             Some(()) = running.next_ended() => {}
             () = Running::slot_is_free(&slots), if slots.available_permits() == 0 => {}
             // Due times are by the database's clock; advancing the development clock ends this sleep.
-            () = app.clock.sleep(wait), if idle => {}
+            () = app.clock.sleep(wait) => {}
         }
     }
     while running.next_ended().await.is_some() {}
