@@ -15,7 +15,7 @@ pub(super) const MAX_FAREWELL: Duration = Duration::from_secs(1);
 /// A connection that has greeted and authenticated.
 pub(super) struct Open {
     pub(super) connection: AsyncSmtpConnection,
-    /// Number of mails that it has sent.
+    /// Number of mails that the server has accepted or refused over it.
     pub(super) mails: u32,
 }
 
@@ -42,7 +42,7 @@ struct State {
 }
 
 impl Pool {
-    /// `max_mails`: maximum number of mails that a connection sends.
+    /// `max_mails`: maximum number of mails over a connection.
     pub(super) fn new(max_mails: u32, idle_timeout: Duration) -> Self {
         Self { state: Mutex::default(), max_mails, idle_timeout }
     }
@@ -58,7 +58,7 @@ impl Pool {
         (idle.since.elapsed() < self.idle_timeout).then_some(idle.open)
     }
 
-    /// Keeps a connection for the next mail, or closes it if it has sent enough.
+    /// Keeps a connection for the next mail, or closes it if it has had enough.
     pub(super) async fn give_back(self: &Arc<Self>, open: Open) {
         if open.mails >= self.max_mails {
             return close(open).await;
@@ -109,6 +109,6 @@ async fn close_idle(pool: Weak<Pool>, idle_timeout: Duration) {
 }
 
 /// Closes a connection politely. A server that does not answer is not waited for.
-async fn close(mut open: Open) {
+pub(super) async fn close(mut open: Open) {
     let _ = timeout(MAX_FAREWELL, open.connection.command(Quit)).await;
 }

@@ -19,7 +19,7 @@ use tokio::{sync::watch, time::timeout};
 use super::{
     Mail, TransportError,
     connect::{Resolver, connect, resolve, system_resolver},
-    pool::{MAX_FAREWELL, Open, Pool},
+    pool::{MAX_FAREWELL, Open, Pool, close},
     refusal::{self, Step},
 };
 use crate::{
@@ -62,16 +62,6 @@ struct Refused {
     code: Option<u16>,
     /// It did not respond in time.
     is_late: bool,
-}
-
-impl Refused {
-    /// Returns whether the server has closed the connection.
-    fn is_closed(&self) -> bool {
-        match self.code {
-            Some(code) => code == CLOSING,
-            None => !self.is_late,
-        }
-    }
 }
 
 /// How far a mail is written.
@@ -145,29 +135,27 @@ impl Smtp {
             return Err(refused.outcome);
         }
         let (outcome, is_answered) = self.send_content(&mut open.connection, mail).await;
-        open.mails += 1;
         // A server that did not answer the mail is not waited for again (row R18).
         if is_answered {
-            self.pool.give_back(open).await;
+            self.keep(open, &outcome).await;
         }
         Ok(outcome)
     }
 
-    /// Begins the mail, on a connection that is kept or on a new one. One that the server closed while it was idle has seen nothing of the
-    /// mail, so another one is taken at once.
+    /// Begins the mail, on a connection that is kept or on a new one. Where MAIL fails on a kept one, a new one is taken at once: the server has
+    /// seen nothing of the mail, and its response may be about what was before, such as a number of mails or a time without any.
     async fn begin(&self, mail: &Mail, from: Address) -> Result<Open, AttemptOutcome> {
-        // The server's maximum size is asked for on a new connection only.
-        while mail.bytes.len() <= SMALL_MAIL
-            && let Some(mut kept) = self.pool.take()
-        {
-            match self.name_sender(&mut kept, mail, from.clone()).await {
+        match self.pool.take() {
+            // The server's maximum size is asked for on a new connection only. It takes the place of the kept one, so that their number does
+            // not grow.
+            Some(kept) if mail.bytes.len() > SMALL_MAIL => close(kept).await,
+            Some(mut kept) => match self.name_sender(&mut kept, mail, from.clone()).await {
                 Ok(()) => return Ok(kept),
-                Err(refused) if refused.is_closed() => {}
-                Err(refused) => {
-                    self.give_back_after(kept, &refused).await;
-                    return Err(refused.outcome);
-                }
-            }
+                // A server that did not answer is not waited for again (row R18).
+                Err(refused) if refused.is_late => return Err(refused.outcome),
+                Err(_) => {}
+            },
+            None => {}
         }
         let mut open = Open { connection: self.connect().await?, mails: 0 };
         self.check_size(&mut open.connection, mail.bytes.len()).await?;
@@ -199,14 +187,26 @@ impl Smtp {
         Err(Refused { outcome, code: None, is_late: false })
     }
 
-    /// Keeps the connection after a refusal, without what the server knows of the mail. A server that did not answer is not waited for again
-    /// (row R18).
-    async fn give_back_after(&self, mut open: Open, refused: &Refused) {
-        if refused.code.is_none_or(|code| code == CLOSING) {
-            return;
+    /// Keeps the connection after a refusal of a command. A server that did not answer is not waited for again (row R18).
+    async fn give_back_after(&self, open: Open, refused: &Refused) {
+        if refused.code.is_some_and(|code| code != CLOSING) {
+            self.keep(open, &refused.outcome).await;
         }
-        if let Ok(Ok(_)) = timeout(MAX_FAREWELL, open.connection.command(Rset)).await {
-            self.pool.give_back(open).await;
+    }
+
+    /// Keeps the connection after a mail that the server has answered; after a refusal without what the server knows of the mail, and only if
+    /// that is answered as it should be: a server that has refused a mail before its end may answer it twice.
+    async fn keep(&self, mut open: Open, outcome: &AttemptOutcome) {
+        open.mails += 1;
+        match outcome {
+            AttemptOutcome::Accepted(_) => self.pool.give_back(open).await,
+            // A session may go on by the settings with which it began: what is repaired applies to new ones.
+            AttemptOutcome::ConfigurationFault(_) => close(open).await,
+            _ => {
+                if let Ok(Ok(_)) = timeout(MAX_FAREWELL, open.connection.command(Rset)).await {
+                    self.pool.give_back(open).await;
+                }
+            }
         }
     }
 

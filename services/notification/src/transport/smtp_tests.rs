@@ -463,6 +463,73 @@ async fn t8_a_connection_goes_on_after_a_refusal_and_not_after_an_unknown_outcom
 }
 
 #[tokio::test]
+async fn t8_what_a_server_says_to_mail_on_a_kept_connection_means_nothing_for_the_mail() {
+    static TIMED_OUT: [Script; 2] =
+        [Script { mail: Step::OnceThen("250 ok", Some("451 4.4.2 timeout waiting for data")), ..ACCEPTS }, ACCEPTS];
+    static HAD_ENOUGH: [Script; 2] =
+        [Script { mail: Step::OnceThen("250 ok", Some("452 4.5.3 too many messages")), ..ACCEPTS }, ACCEPTS];
+    static REFUSES: [Script; 2] =
+        [Script { mail: Step::OnceThen("250 ok", Some("554 5.7.0 session ends")), ..ACCEPTS }, ACCEPTS];
+    for scripts in [&TIMED_OUT, &HAD_ENOUGH, &REFUSES] {
+        let (port, accepted) = serve_in_turn(scripts).await;
+        let smtp = Smtp::try_new(&settings(port)).unwrap();
+        for _ in 0..2 {
+            let outcome = smtp.send(&mail()).await;
+            assert!(matches!(outcome, AttemptOutcome::Accepted(_)), "{outcome:?}");
+        }
+        assert_eq!(accepted.load(Ordering::Relaxed), 2);
+    }
+}
+
+#[tokio::test]
+async fn t8_after_a_fault_of_the_settings_the_next_mail_has_a_new_connection() {
+    static REPAIRED: [Script; 2] = [Script { rcpt: Step::Say("554 5.7.1 Relay access denied"), ..ACCEPTS }, ACCEPTS];
+    let (port, accepted) = serve_in_turn(&REPAIRED).await;
+    let smtp = Smtp::try_new(&settings(port)).unwrap();
+    assert!(matches!(smtp.send(&mail()).await, AttemptOutcome::ConfigurationFault(_)));
+    assert!(matches!(smtp.send(&mail()).await, AttemptOutcome::Accepted(_)));
+    assert_eq!(accepted.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn t8_refused_mails_count_towards_the_maximum_of_a_connection() {
+    static REFUSES: [Script; 1] = [Script { rcpt: Step::Say("550 5.1.1 unknown user"), ..ACCEPTS }];
+    let (port, accepted) = serve_in_turn(&REFUSES).await;
+    let smtp = Smtp::try_new(&SmtpSettings { mails_per_connection: 2, ..settings(port) }).unwrap();
+    for connections in [1, 1, 2, 2, 3] {
+        assert!(is_permanent(&smtp.send(&mail()).await));
+        assert_eq!(accepted.load(Ordering::Relaxed), connections);
+    }
+}
+
+#[tokio::test]
+async fn t8_a_connection_of_a_server_that_answers_a_refused_mail_twice_is_not_kept() {
+    static TWICE: [Script; 2] =
+        [Script { dot: Step::Say("554 5.6.0 no\r\n554 5.6.0 and no again"), ..ACCEPTS }, ACCEPTS];
+    let (port, accepted) = serve_in_turn(&TWICE).await;
+    let smtp = Smtp::try_new(&settings(port)).unwrap();
+    assert!(is_permanent(&smtp.send(&mail()).await));
+    assert!(matches!(smtp.send(&mail()).await, AttemptOutcome::Accepted(_)));
+    assert_eq!(accepted.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn t8_a_large_mail_takes_the_place_of_a_kept_connection() {
+    let (port, accepted) = serve_in_turn(&[ACCEPTS]).await;
+    let smtp = Smtp::try_new(&settings(port)).unwrap();
+    let (small, large) = (mail(), Mail { bytes: "line\r\n".repeat(100_000).into_bytes(), ..mail() });
+    for (mail, connections) in [(&small, 1), (&large, 2), (&large, 3), (&small, 3)] {
+        let outcome = smtp.send(mail).await;
+        assert!(matches!(outcome, AttemptOutcome::Accepted(_)), "{outcome:?}");
+        assert_eq!(accepted.load(Ordering::Relaxed), connections);
+    }
+    // One is kept: of two mails at the same time the other one has a new connection.
+    let outcomes = futures::future::join_all([smtp.send(&small), smtp.send(&small)]).await;
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, AttemptOutcome::Accepted(_))), "{outcomes:?}");
+    assert_eq!(accepted.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test]
 async fn t8_a_server_whose_responses_are_out_of_step_gets_no_mail() {
     let outcome = outcome(Script { data: Step::Say("250 ok"), ..ACCEPTS }).await;
     assert!(matches!(&outcome, AttemptOutcome::TransientFailure(words) if words.contains("DATA")), "{outcome:?}");
