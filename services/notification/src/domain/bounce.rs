@@ -2,6 +2,8 @@
 
 use frontdesk_clock::Time;
 
+use super::blames_recipient;
+
 /// What came back, the weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum BounceKind {
@@ -41,9 +43,14 @@ pub(crate) struct Bounce {
 }
 
 impl Bounce {
-    /// Returns whether it says more than what was reported before: a report that arrives again, or a weaker one, says nothing new.
+    /// Returns whether it says more than what was reported before: it is stronger, or it is the first hard one that blames the address. A
+    /// report that arrives again, or a weaker one, says nothing new.
     pub(crate) fn is_news_after(&self, before: Option<&Self>) -> bool {
-        before.is_none_or(|before| before.kind < self.kind)
+        before.is_none_or(|before| before.strength() < self.strength())
+    }
+
+    fn strength(&self) -> (BounceKind, bool) {
+        (self.kind, self.kind == BounceKind::Hard && blames_recipient(&self.status_code))
     }
 }
 
@@ -58,6 +65,16 @@ mod tests {
         assert!(bounce(BounceKind::Hard).is_news_after(Some(&bounce(BounceKind::Soft))));
         assert!(!bounce(BounceKind::Hard).is_news_after(Some(&bounce(BounceKind::Hard))));
         assert!(!bounce(BounceKind::Hard).is_news_after(Some(&bounce(BounceKind::Complaint))));
+    }
+
+    #[test]
+    fn t8_a_hard_report_that_blames_the_address_is_news_after_one_that_does_not() {
+        let hard = |code: &str| Bounce { kind: BounceKind::Hard, status_code: code.into(), reported_at: Time(7) };
+        for unclear in ["", "5.7.1", "5.2.2"] {
+            assert!(hard("5.1.1").is_news_after(Some(&hard(unclear))), "{unclear}");
+            assert!(!hard(unclear).is_news_after(Some(&hard("5.1.1"))), "{unclear}");
+        }
+        assert!(!hard("5.1.10").is_news_after(Some(&hard("5.1.1"))));
     }
 
     #[test]

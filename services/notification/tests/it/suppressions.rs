@@ -31,6 +31,7 @@ on_both_modes!(
     t8_a_mail_that_waits_fails_when_its_recipient_is_suppressed,
     x1_no_code_is_mailed_to_a_suppressed_address,
     t8_a_report_suppresses_only_what_it_blames_and_a_repeat_changes_nothing,
+    t8_a_report_that_blames_the_address_counts_after_a_hard_one_that_does_not,
     t8_a_report_finds_the_mail_by_its_message_id,
     c12_a_repeat_adds_an_address_once_also_twenty_at_once,
     s4_addresses_are_found_in_any_case_and_listed_in_pages,
@@ -174,6 +175,17 @@ async fn t8_a_report_suppresses_only_what_it_blames_and_a_repeat_changes_nothing
     assert!(list(account, "").await.is_empty());
     let unspecified = report(account, mail(), BounceKind::Unspecified, "").await.unwrap_err();
     assert_eq!(unspecified.code(), Code::InvalidArgument);
+}
+
+async fn t8_a_report_that_blames_the_address_counts_after_a_hard_one_that_does_not(mode: Mode) {
+    let (chat, id) = mailed(mode).await;
+    let (account, mail) = (chat.account(), || Mail::DeliveryId(id.clone()));
+    assert_eq!(report(account, mail(), BounceKind::Hard, "").await.unwrap(), None);
+    let bounced = report(account, mail(), BounceKind::Hard, "5.1.1").await.unwrap().unwrap();
+    assert_eq!((bounced.reason(), bounced.status_code.as_str()), (SuppressionReason::Bounced, "5.1.1"));
+    assert_eq!(account.delivery(&id).await.unwrap().bounce.unwrap().status_code, "5.1.1");
+    remove(account, &bounced.id).await.unwrap();
+    assert_eq!(report(account, mail(), BounceKind::Hard, "5.1.1").await.unwrap(), None, "it was allowed since");
 }
 
 async fn t8_a_report_finds_the_mail_by_its_message_id(mode: Mode) {
