@@ -60,8 +60,7 @@ pub(crate) async fn report_bounce(
         store::deliveries::save(&tx, &delivery).await?;
         Some(suppress(&tx, account, &delivery.recipient_email, cause, now).await?)
     } else {
-        let hash = store::suppressions::hash_for_update(&tx, account, &delivery.recipient_email).await?;
-        store::suppressions::find_by_hash(tx.conn(), account, &hash).await?
+        store::suppressions::find_by_address(tx.conn(), account, &delivery.recipient_email).await?
     };
     tx.commit().await?;
     Ok(suppression)

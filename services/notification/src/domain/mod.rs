@@ -36,7 +36,7 @@ pub(crate) use message::{Attachment, Author, Block, File, Insert, InsertContent,
 pub(crate) use requester::Requester;
 pub(crate) use retry_policy::RetryPolicy;
 pub(crate) use sender::{Sender, SenderChange, SenderEdited, SenderUnavailable};
-pub(crate) use suppression::{Suppression, SuppressionReason, address_hash, blames_recipient};
+pub(crate) use suppression::{Suppression, SuppressionReason, address_hash, address_hashes, blames_recipient};
 pub(crate) use transcript::{Content, Transcript, TranscriptLine, VisitorName, link, zone};
 pub(crate) use transcript_decision::{SkipReason, TranscriptDecision, decide, explain};
 pub(crate) use transcript_template::{TemplateChange, TemplateEdited, TranscriptTemplate};

@@ -6,7 +6,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use super::{Bounce, BounceKind};
+use super::{Bounce, BounceKind, mailbox};
 
 /// Status codes of RFC 3463 and its registry that blame the recipient's address, whatever the sender, the settings and the content of the mail
 /// are: no such mailbox, no such host, no address at all, a mailbox that has moved, a host that takes no mail, a disabled mailbox. A full
@@ -49,6 +49,12 @@ impl SuppressionReason {
         Self::ALL.into_iter().find(|reason| reason.as_str() == name)
     }
 
+    /// Returns the address that is suppressed with the recipient's: a person who complains wants no mail in any spelling of their mailbox. A mail
+    /// server that knows no such address may know the one without the tag.
+    pub(crate) fn address(self, recipient: &str) -> String {
+        if self == Self::Complained { mailbox(recipient) } else { recipient.to_owned() }
+    }
+
     /// Returns why a mail that came back suppresses its recipient. None: it does not.
     pub(crate) fn of_bounce(bounce: &Bounce) -> Option<Self> {
         match bounce.kind {
@@ -80,6 +86,11 @@ pub(crate) struct Suppression {
 pub(crate) fn address_hash(key: &[u8], email: &str) -> Vec<u8> {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key);
     hmac::sign(&key, email.to_lowercase().as_bytes()).as_ref().to_vec()
+}
+
+/// Returns the stored forms by which an address is suppressed: its own, and that of the mailbox that it leads to.
+pub(crate) fn address_hashes(key: &[u8], email: &str) -> [Vec<u8>; 2] {
+    [address_hash(key, email), address_hash(key, &mailbox(email))]
 }
 
 #[cfg(test)]
@@ -120,6 +131,18 @@ mod tests {
         assert_ne!(hash, address_hash(&[8; 32], "vera@visitor.example"));
         assert_ne!(hash, address_hash(&[7; 32], "vera@visitor.test"));
         assert!(!hash.windows(4).any(|part| part == b"vera"));
+    }
+
+    #[test]
+    fn s4_a_spelling_is_suppressed_with_its_mailbox_and_not_the_other_way_round() {
+        let hashes = address_hashes(&[7; 32], "Vera+chat@visitor.example");
+        assert!(hashes.contains(&address_hash(&[7; 32], "vera@visitor.example")));
+        assert!(hashes.contains(&address_hash(&[7; 32], "vera+chat@visitor.example")));
+        let of_mailbox = address_hashes(&[7; 32], "vera@visitor.example");
+        assert!(!of_mailbox.contains(&address_hash(&[7; 32], "vera+chat@visitor.example")));
+        let address = |reason: SuppressionReason| reason.address("vera+chat@visitor.example");
+        assert_eq!(address(SuppressionReason::Complained), "vera@visitor.example");
+        assert_eq!(address(SuppressionReason::Refused), "vera+chat@visitor.example");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{App, domain::Suppression, error::NotificationError, store};
 
-/// Returns up to `limit` suppressions after a cursor. `email`: only of this address.
+/// Returns up to `limit` suppressions after a cursor. `email`: only of this address or its mailbox.
 pub(crate) async fn list_suppressions(
     app: &App,
     caller: &Caller,
@@ -15,12 +15,12 @@ pub(crate) async fn list_suppressions(
     limit: u64,
 ) -> Result<Vec<Suppression>, NotificationError> {
     let read = app.db.read_for(caller.account).await?;
-    let hash = match email {
-        Some(email) => match store::suppressions::find_hash(&read.conn(), caller.account, email).await? {
-            Some(hash) => Some(hash),
+    let hashes = match email {
+        Some(email) => match store::suppressions::find_hashes(&read.conn(), caller.account, email).await? {
+            Some(hashes) => Some(hashes),
             None => return Ok(Vec::new()),
         },
         None => None,
     };
-    Ok(store::suppressions::list(&read.conn(), caller.account, hash, after, limit).await?)
+    Ok(store::suppressions::list(&read.conn(), caller.account, hashes, after, limit).await?)
 }

@@ -16,7 +16,7 @@ use super::{
     },
     mail_counts,
 };
-use crate::domain::{Suppression, SuppressionReason, address_hash};
+use crate::domain::{Suppression, SuppressionReason, address_hash, address_hashes};
 
 /// Size of the key of an account's hashes (bytes).
 const KEY_BYTES: usize = 32;
@@ -24,8 +24,8 @@ const KEY_BYTES: usize = 32;
 /// Returns the hash of the address, and locks the account's row. Of two concurrent calls the later one finds what the first has added.
 pub(crate) async fn hash_for_update(tx: &Tx, account: AccountId, email: &str) -> Result<Vec<u8>, DbErr> {
     mail_counts::lock(tx, account).await?;
-    if let Some(hash) = find_hash(tx.conn(), account, email).await? {
-        return Ok(hash);
+    if let Some(key) = find_key(tx.conn(), account).await? {
+        return Ok(address_hash(&key, email));
     }
     let key: [u8; KEY_BYTES] = rand::rng().random();
     mail_account::Entity::update_many()
@@ -36,14 +36,19 @@ pub(crate) async fn hash_for_update(tx: &Tx, account: AccountId, email: &str) ->
     Ok(address_hash(&key, email))
 }
 
-/// Returns the hash of the address. None: the account never suppressed an address.
-pub(crate) async fn find_hash<C: ConnectionTrait>(
+/// None: the account never suppressed an address.
+async fn find_key<C: ConnectionTrait>(db: &C, account: AccountId) -> Result<Option<Vec<u8>>, DbErr> {
+    let row = mail_account::Entity::find_by_id(account.0).one(db).await?;
+    Ok(row.and_then(|row| row.suppression_key))
+}
+
+/// Returns the hashes by which the address is suppressed. None: the account never suppressed an address.
+pub(crate) async fn find_hashes<C: ConnectionTrait>(
     db: &C,
     account: AccountId,
     email: &str,
-) -> Result<Option<Vec<u8>>, DbErr> {
-    let row = mail_account::Entity::find_by_id(account.0).one(db).await?;
-    Ok(row.and_then(|row| row.suppression_key).map(|key| address_hash(&key, email)))
+) -> Result<Option<[Vec<u8>; 2]>, DbErr> {
+    Ok(find_key(db, account).await?.map(|key| address_hashes(&key, email)))
 }
 
 /// Returns whether the account does not mail this address. No address: it does not have to.
@@ -51,9 +56,7 @@ pub(crate) async fn is_suppressed<C: ConnectionTrait>(db: &C, account: AccountId
     if email.is_empty() {
         return Ok(false);
     }
-    let Some(hash) = find_hash(db, account, email).await? else { return Ok(false) };
-    let query = of_account(account).filter(Column::AddressHash.eq(hash)).select_only().column(Column::Id).limit(1);
-    Ok(query.into_tuple::<Uuid>().one(db).await?.is_some())
+    Ok(find_by_address(db, account, email).await?.is_some())
 }
 
 /// Returns those of these addresses that their accounts do not mail.
@@ -75,7 +78,9 @@ pub(crate) async fn list_suppressed<C: ConnectionTrait>(
     let mut hashes: HashMap<(AccountId, Vec<u8>), Vec<&str>> = HashMap::new();
     for (account, email) in addresses {
         if let Some(key) = keys.get(&account.0) {
-            hashes.entry((*account, address_hash(key, email))).or_default().push(email);
+            for hash in address_hashes(key, email) {
+                hashes.entry((*account, hash)).or_default().push(email);
+            }
         }
     }
     if hashes.is_empty() {
@@ -109,14 +114,14 @@ pub(crate) async fn save(tx: &Tx, suppression: &Suppression) -> Result<(), DbErr
     Ok(())
 }
 
-/// Returns the suppression of the address with this hash.
-pub(crate) async fn find_by_hash<C: ConnectionTrait>(
+/// Returns the suppression of the address, the newest if its mailbox has one too.
+pub(crate) async fn find_by_address<C: ConnectionTrait>(
     db: &C,
     account: AccountId,
-    hash: &[u8],
+    email: &str,
 ) -> Result<Option<Suppression>, DbErr> {
-    let query = of_account(account).filter(Column::AddressHash.eq(hash.to_vec()));
-    query.one(db).await?.map(to_domain).transpose()
+    let Some(hashes) = find_hashes(db, account, email).await? else { return Ok(None) };
+    Ok(list(db, account, Some(hashes), None, 1).await?.pop())
 }
 
 /// Returns the suppression, unless it was removed.
@@ -138,17 +143,17 @@ pub(crate) async fn find_also_removed_for_update(
     query.lock_exclusive().one(tx.conn()).await?.map(to_domain).transpose()
 }
 
-/// Returns the suppressions after a cursor, newest first. `hash`: only of this address.
+/// Returns the suppressions after a cursor, newest first. `hashes`: only of this address.
 pub(crate) async fn list<C: ConnectionTrait>(
     db: &C,
     account: AccountId,
-    hash: Option<Vec<u8>>,
+    hashes: Option<[Vec<u8>; 2]>,
     after: Option<(Time, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Suppression>, DbErr> {
     let mut query = of_account(account);
-    if let Some(hash) = hash {
-        query = query.filter(Column::AddressHash.eq(hash));
+    if let Some(hashes) = hashes {
+        query = query.filter(Column::AddressHash.is_in(hashes));
     }
     if let Some(last) = after {
         query = query.filter(super::after(Column::CreatedAt, Column::Id, last));

@@ -33,6 +33,7 @@ on_both_modes!(
     t8_a_report_suppresses_only_what_it_blames_and_a_repeat_changes_nothing,
     t8_a_report_that_blames_the_address_counts_after_a_hard_one_that_does_not,
     t8_a_report_finds_the_mail_by_its_message_id,
+    s4_a_complaint_suppresses_every_spelling_of_the_mailbox,
     c12_a_repeat_adds_an_address_once_also_twenty_at_once,
     s4_addresses_are_found_in_any_case_and_listed_in_pages,
     x2_after_an_erasure_the_address_stays_suppressed_and_is_not_named,
@@ -149,9 +150,13 @@ async fn x1_no_code_is_mailed_to_a_suppressed_address(mode: Mode) {
         request.metadata_mut().insert("x-frontdesk-actor", "visitor:v".parse().unwrap());
         codes.mail_address_code(request).await.unwrap().into_inner().suppressed
     };
-    assert!(mail("Vera@visitor.example").await);
-    assert!(!mail("other@visitor.example").await);
-    assert_eq!(fixture.account.list_deliveries().await.len(), 1);
+    add(&fixture.account, "anna+chat@visitor.example", "2").await.unwrap();
+    for suppressed in ["Vera@visitor.example", "vera+again@visitor.example", "Anna+chat@visitor.example"] {
+        assert!(mail(suppressed).await, "{suppressed}");
+    }
+    // A server that refuses a tag may know the address without it.
+    assert!(!mail("other@visitor.example").await && !mail("anna@visitor.example").await);
+    assert_eq!(fixture.account.list_deliveries().await.len(), 2);
 }
 
 async fn t8_a_report_suppresses_only_what_it_blames_and_a_repeat_changes_nothing(mode: Mode) {
@@ -200,6 +205,22 @@ async fn t8_a_report_finds_the_mail_by_its_message_id(mode: Mode) {
     let unknown = Mail::MailMessageId("nothing@acme.example".into());
     let refused = report(chat.account(), unknown, BounceKind::Hard, "5.1.1").await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
+}
+
+async fn s4_a_complaint_suppresses_every_spelling_of_the_mailbox(mode: Mode) {
+    let chat = Chat::closed(mode).await;
+    chat.change(|answers| answers.facts[0].recipient_email = "second+chat@vera.example".into());
+    let id = chat.deliver_until(DeliveryStatus::Sent).await.id;
+    let complained = report(chat.account(), Mail::DeliveryId(id), BounceKind::Complaint, "").await.unwrap().unwrap();
+    assert_eq!(complained.email, "second+chat@vera.example", "the address of the mail");
+    for spelling in [VERA, "second+chat@vera.example", "Second+other@vera.example"] {
+        assert_eq!(list(chat.account(), spelling).await, [complained.clone()], "{spelling}");
+    }
+    assert!(list(chat.account(), "first@vera.example").await.is_empty());
+    chat.change(|answers| answers.facts.push(facts(chat.contact, VERA)));
+    chat.fixture.service.publish("conversation", chat.account().id, &closed_event(chat.id, 2, chat.contact)).await;
+    chat.fixture.service.settled().await;
+    assert_eq!(chat.explain(2).await.unwrap().decision.unwrap().skip_reason(), SkipReason::Suppressed);
 }
 
 async fn c12_a_repeat_adds_an_address_once_also_twenty_at_once(mode: Mode) {

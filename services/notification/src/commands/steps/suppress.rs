@@ -17,7 +17,7 @@ pub(crate) struct Cause {
     pub(crate) delivery: Option<Uuid>,
 }
 
-/// Adds the address, or returns the suppression that it has already. Locks the account's row.
+/// Adds the address, or for a complaint its mailbox, unless it is suppressed already. Returns its suppression. Locks the account's row.
 pub(crate) async fn suppress(
     tx: &Tx,
     account: AccountId,
@@ -25,8 +25,9 @@ pub(crate) async fn suppress(
     cause: Cause,
     now: Time,
 ) -> Result<Suppression, DbErr> {
-    let address_hash = store::suppressions::hash_for_update(tx, account, email).await?;
-    if let Some(first) = store::suppressions::find_by_hash(tx.conn(), account, &address_hash).await? {
+    let email = cause.reason.address(email);
+    let address_hash = store::suppressions::hash_for_update(tx, account, &email).await?;
+    if let Some(first) = store::suppressions::find_by_address(tx.conn(), account, &email).await? {
         return Ok(first);
     }
     let Cause { reason, status_code, delivery } = cause;
