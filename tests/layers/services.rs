@@ -10,13 +10,15 @@ const FOLDERS: [&str; 7] = ["commands", "consumers", "domain", "grpc", "migratio
 const OPTIONAL: [&str; 4] = ["error.rs", "lib.rs", "settings.rs", "workers"];
 
 /// Folders of one service alone: service and folder.
-const OWN_FOLDERS: [(&str, &str); 3] = [
+const OWN_FOLDERS: [(&str, &str); 4] = [
     // Plain HTTP on the listener for browsers: the bytes of attachments.
     ("conversation", "web"),
     // Rendering and MIME, without I/O.
     ("notification", "mail"),
     // Ways to send a mail: SMTP, and files for development.
     ("notification", "transport"),
+    // Plain HTTP on the listener for browsers: whole transcripts and parts of previews.
+    ("notification", "web"),
 ];
 
 fn sources(service: &str, folder: &str) -> Vec<Source> {

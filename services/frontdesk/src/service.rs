@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use frontdesk_conversation::ConversationSettings;
+use frontdesk_notification::NotificationSettings;
 use frontdesk_service::{AnyService, BuildError, ServiceContext, ServiceDefinition};
 
 use crate::Settings;
@@ -48,7 +49,9 @@ impl Service {
             }
             Self::BotSession => <dyn AnyService>::build::<frontdesk_bot_session::App>(context, ()),
             Self::Notification => {
-                <dyn AnyService>::build::<frontdesk_notification::App>(context, settings.notification.clone())
+                let public_url = settings.web.public_url.clone().unwrap_or_default();
+                let settings = NotificationSettings { public_url, ..settings.notification.clone() };
+                <dyn AnyService>::build::<frontdesk_notification::App>(context, settings)
             }
         }
     }

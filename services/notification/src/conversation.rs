@@ -218,26 +218,10 @@ impl ConversationClient {
         })
     }
 
-    /// Reads the lines that the visitor saw, page by page. The next page is asked for before one is taken over.
-    pub(crate) async fn read_thread(
-        &self,
-        account: AccountId,
-        range: ThreadRange,
-        visitor: &VisitorName,
-        mut on_line: impl FnMut(TranscriptLine),
-    ) -> Result<(), CallError> {
-        let mut after = 0;
-        let mut asked = self.ask_for_page(account, range, after);
-        loop {
-            let page = asked.await.map_err(|error| CallError::Unavailable(error.to_string()))?;
-            let page = page.map_err(|status| call_error("conversation", &status))?;
-            let Some(last) = page.entries.last().map(|entry| entry.sequence) else { return Ok(()) };
-            let next = (page.has_more && last > after).then(|| self.ask_for_page(account, range, last));
-            let links = self.links(account, &page.entries, range.links_end_at).await?;
-            page.entries.into_iter().filter_map(|entry| line(entry, visitor, &links)).for_each(&mut on_line);
-            let Some(next) = next else { return Ok(()) };
-            (asked, after) = (next, last);
-        }
+    /// Begins to read the lines of a thread that the visitor saw.
+    pub(crate) fn read_thread(&self, account: AccountId, range: ThreadRange, visitor: VisitorName) -> ThreadPages {
+        let asked = Some(self.ask_for_page(account, range, 0));
+        ThreadPages { client: self.clone(), account, range, visitor, asked, after: 0 }
     }
 
     /// Asks for the entries after this sequence.
@@ -277,6 +261,34 @@ impl ConversationClient {
             links.extend(response.links.into_iter().map(|link| (link.attachment_id, link.url)));
         }
         Ok(links)
+    }
+}
+
+/// The lines of a thread that the visitor saw, page by page. The next page is asked for before one is taken over.
+pub(crate) struct ThreadPages {
+    client: ConversationClient,
+    account: AccountId,
+    range: ThreadRange,
+    visitor: VisitorName,
+    /// None: the last page was read.
+    asked: Option<AbortOnDropHandle<Result<proto::ListEntriesResponse, Status>>>,
+    /// Sequence of the last entry of the last page.
+    after: i32,
+}
+
+impl ThreadPages {
+    /// Returns the lines of the next page, which may have none. None: there is no further page.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<TranscriptLine>>, CallError> {
+        let Some(asked) = self.asked.take() else { return Ok(None) };
+        let page = asked.await.map_err(|error| CallError::Unavailable(error.to_string()))?;
+        let page = page.map_err(|status| call_error("conversation", &status))?;
+        let Some(last) = page.entries.last().map(|entry| entry.sequence) else { return Ok(None) };
+        if page.has_more && last > self.after {
+            self.asked = Some(self.client.ask_for_page(self.account, self.range, last));
+        }
+        self.after = last;
+        let links = self.client.links(self.account, &page.entries, self.range.links_end_at).await?;
+        Ok(Some(page.entries.into_iter().filter_map(|entry| line(entry, &self.visitor, &links)).collect()))
     }
 }
 

@@ -18,10 +18,12 @@ mod queries;
 mod settings;
 mod store;
 mod transport;
+mod web;
 mod workers;
 
 use std::sync::Arc;
 
+use axum::Router;
 use frontdesk_api::Pages;
 use frontdesk_bus::Bus;
 use frontdesk_clock::Clock;
@@ -49,6 +51,7 @@ use assignment::AssignmentClient;
 use conversation::ConversationClient;
 use mail::DkimKeys;
 pub use migration::Migrator;
+use queries::TranscriptLinks;
 pub use settings::{DkimKeySettings, MIN_TRANSCRIPT_BYTES, NotificationSettings, SmtpSettings, SmtpTls};
 use transport::Transport;
 use workers::AttemptCounter;
@@ -73,6 +76,9 @@ pub struct App {
     pub(crate) due: Arc<Notify>,
     /// Permits to compose previews, which hold a whole transcript in memory.
     pub(crate) previews: Arc<Semaphore>,
+    pub(crate) links: TranscriptLinks,
+    /// Permits for answers to links.
+    pub(crate) linked: Arc<Semaphore>,
     pub(crate) attempts: AttemptCounter,
     pub(crate) shutdown: CancellationToken,
 }
@@ -109,6 +115,8 @@ impl Service for App {
             clock: context.clock,
             due: Arc::default(),
             previews: Arc::new(Semaphore::new(settings.previews_at_once)),
+            links: TranscriptLinks::new(context.secret.clone(), &settings.public_url),
+            linked: Arc::new(Semaphore::new(web::MAX_ANSWERS)),
             attempts: AttemptCounter::new(),
             shutdown: context.shutdown,
             settings: Arc::new(settings),
@@ -125,6 +133,10 @@ impl Service for App {
             .add_service(TemplateServiceServer::new(grpc::Templates(self.clone())))
             .add_service(NotificationPreferenceServiceServer::new(grpc::Preferences(self.clone())))
             .add_service(AddressCodeServiceServer::new(grpc::AddressCodes(self.clone())));
+    }
+
+    fn http_routes(&self) -> Router {
+        web::routes(self)
     }
 
     fn subscribe(&self, bus: &Bus) {

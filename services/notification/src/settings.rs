@@ -35,6 +35,9 @@ pub struct NotificationSettings {
     /// Address of a conversation in the inbox of agents, with `{conversation_id}` in the place of its id. Empty: agents are mailed
     /// nothing.
     pub inbox_url: String,
+    /// Where browsers reach the installation: the setting `web.public_url`. Links to whole transcripts begin with it. Empty: there are none.
+    #[serde(skip)]
+    pub public_url: String,
     /// How long the links to attachments in a transcript can be opened, from the date of the mail.
     #[serde(with = "frontdesk_settings::duration")]
     pub attachment_link_lifetime: Duration,
@@ -100,6 +103,7 @@ impl Default for NotificationSettings {
             dkim_keys: Vec::new(),
             language: "en".into(),
             inbox_url: String::new(),
+            public_url: String::new(),
             attachment_link_lifetime: Duration::from_secs(30 * 24 * 3600),
             automatic_per_conversation_per_hour: 3,
             automatic_per_recipient_per_day: 30,

@@ -180,6 +180,7 @@ async fn gather(app: &App, delivery: &Delivery, date: Time) -> Result<(Transcrip
         until: delivery.until_sequence,
         time_zone: &delivery.time_zone,
         max_bytes: delivery.max_transcript_bytes,
+        delivery: Some(delivery.id),
         date,
     };
     let data = gather_transcript(app, &query).await?;

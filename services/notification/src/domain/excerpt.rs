@@ -15,11 +15,13 @@ pub(crate) struct Excerpt {
     last: VecDeque<(TranscriptLine, usize)>,
     last_bytes: usize,
     omitted: Option<TranscriptLine>,
+    /// Link to all lines. Empty: there is none.
+    url: String,
 }
 
 impl Excerpt {
-    /// Returns an empty excerpt with a maximum size (bytes).
-    pub(crate) fn new(max_bytes: usize) -> Self {
+    /// Returns an empty excerpt with a maximum size (bytes), and a link to what is omitted. An empty link: there is none.
+    pub(crate) fn new(max_bytes: usize, url: String) -> Self {
         Self {
             max_part: max_bytes / 2,
             first: Vec::new(),
@@ -28,6 +30,7 @@ impl Excerpt {
             last: VecDeque::new(),
             last_bytes: 0,
             omitted: None,
+            url,
         }
     }
 
@@ -50,8 +53,11 @@ impl Excerpt {
     }
 
     fn omit(&mut self, line: TranscriptLine) {
-        let gap = self.omitted.get_or_insert(TranscriptLine { at: line.at, content: Content::Omitted { messages: 0 } });
-        if let (Content::Omitted { messages }, Content::Message(_)) = (&mut gap.content, &line.content) {
+        let gap = self.omitted.get_or_insert_with(|| {
+            let content = Content::Omitted { messages: 0, url: self.url.clone() };
+            TranscriptLine { at: line.at, content }
+        });
+        if let (Content::Omitted { messages, .. }, Content::Message(_)) = (&mut gap.content, &line.content) {
             *messages += 1;
         }
     }
@@ -78,13 +84,13 @@ mod tests {
     }
 
     fn excerpt(lines: usize) -> Vec<String> {
-        let mut excerpt = Excerpt::new(60);
+        let mut excerpt = Excerpt::new(60, "https://chat.example/1".into());
         for number in 1..=lines {
             excerpt.add(message(number), 10);
         }
         let shown = |line: TranscriptLine| match line.content {
             Content::Message(message) => message.text,
-            Content::Omitted { messages } => format!("({messages})"),
+            Content::Omitted { messages, url } => format!("({messages} at {url})"),
             other => format!("{other:?}"),
         };
         excerpt.into_lines().into_iter().map(shown).collect()
@@ -97,13 +103,13 @@ mod tests {
 
     #[test]
     fn t6_of_a_longer_thread_the_first_and_the_last_part_are_kept_and_the_rest_is_counted() {
-        assert_eq!(excerpt(7), ["1", "2", "3", "(1)", "5", "6", "7"]);
-        assert_eq!(excerpt(1_000), ["1", "2", "3", "(994)", "998", "999", "1000"]);
+        assert_eq!(excerpt(7), ["1", "2", "3", "(1 at https://chat.example/1)", "5", "6", "7"]);
+        assert_eq!(excerpt(1_000), ["1", "2", "3", "(994 at https://chat.example/1)", "998", "999", "1000"]);
     }
 
     #[test]
     fn t6_a_message_that_is_too_large_by_itself_is_omitted() {
-        let mut excerpt = Excerpt::new(60);
+        let mut excerpt = Excerpt::new(60, "https://chat.example/1".into());
         for (number, bytes) in [(1, 10), (2, 100), (3, 10)] {
             excerpt.add(message(number), bytes);
         }

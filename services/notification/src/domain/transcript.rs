@@ -21,6 +21,8 @@ pub(crate) enum Content {
     /// Messages that do not fit into a mail, by their number.
     Omitted {
         messages: usize,
+        /// Link to the whole transcript, which ends with the links to attachments. Empty: there is none.
+        url: String,
     },
 }
 

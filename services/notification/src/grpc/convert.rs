@@ -10,7 +10,7 @@ use crate::{
         TranscriptDecision, explain,
     },
     error::NotificationError,
-    queries::TranscriptPart,
+    queries::{Preview, TranscriptPart},
 };
 
 /// Returns an address that mail can go to, in ASCII.
@@ -142,6 +142,19 @@ pub(super) fn statuses(statuses: impl Iterator<Item = proto::DeliveryStatus>) ->
         }
     }
     converted
+}
+
+pub(super) fn preview(preview: Preview) -> proto::PreviewTranscriptResponse {
+    let (part_url, part_url_expire_time) = preview.link.map(|(url, end)| (url, end.to_proto())).unzip();
+    proto::PreviewTranscriptResponse {
+        decision: Some(decision(preview.decision)),
+        content: preview.content,
+        total_size: preview.total_size,
+        missing_mail: preview.missing,
+        part_sha256: preview.sha256,
+        part_url: part_url.unwrap_or_default(),
+        part_url_expire_time,
+    }
 }
 
 /// Returns the part to preview. None: the decision only.

@@ -16,7 +16,7 @@ use crate::{
     App,
     commands::{self, SendTranscript},
     error::NotificationError,
-    queries::{self, ExplainTranscript, Preview, PreviewTranscript},
+    queries::{self, ExplainTranscript, PreviewTranscript},
 };
 
 /// Serves `TranscriptService`.
@@ -58,10 +58,8 @@ impl TranscriptService for Transcripts {
             subject: request.subject,
             time_zone: request.time_zone,
         };
-        let Preview { decision, content, total_size, missing } =
-            queries::preview_transcript(&self.0, &caller, query).await?;
-        let decision = Some(convert::decision(decision));
-        Ok(Response::new(PreviewTranscriptResponse { decision, content, total_size, missing_mail: missing }))
+        let preview = queries::preview_transcript(&self.0, &caller, query).await?;
+        Ok(Response::new(convert::preview(preview)))
     }
 
     async fn explain_transcript(

@@ -221,7 +221,7 @@ fn mail(mut text: impl FnMut() -> String) -> (Transcript, Envelope) {
             ..message(Author::Bot, text(), text())
         }),
         Content::Joined { name: text() },
-        Content::Omitted { messages: 7 },
+        Content::Omitted { messages: 7, url: String::new() },
         Content::Ended { visitor_inactive: false },
         Content::Reopened,
     ];

@@ -27,8 +27,8 @@ pub(crate) fn json(transcript: &Transcript, language: &Language) -> String {
             Content::Ended { visitor_inactive } => {
                 json!({ "time": time(line.at), "kind": "ended", "visitor_inactive": visitor_inactive })
             }
-            Content::Omitted { messages } => {
-                json!({ "time": time(line.at), "kind": "left_out", "messages": messages })
+            Content::Omitted { messages, url } => {
+                json!({ "time": time(line.at), "kind": "left_out", "messages": messages, "url": url })
             }
             Content::Reopened => json!({ "time": time(line.at), "kind": "reopened" }),
         })

@@ -66,6 +66,7 @@ pub(super) struct Words {
     pub(super) reopened: String,
     pub(super) omitted_one: String,
     pub(super) omitted_other: String,
+    pub(super) whole_chat: String,
     pub(super) document: String,
     pub(super) meeting: String,
     pub(super) article: String,

@@ -16,6 +16,7 @@ mod sample;
 mod templates;
 mod text;
 mod transcript;
+mod whole_page;
 
 pub(crate) use agent::{Notices, compose as compose_agent_mail, subject as agent_mail_subject};
 pub(crate) use code::{CodeMail, compose as compose_code};
@@ -30,6 +31,7 @@ pub(crate) use transcript::{
     SampleMail, compose, default_subject, html, max_bytes_of_lines, max_rendered_size, rendered_size, sample_mail,
     shipped_sources, text,
 };
+pub(crate) use whole_page::WholePage;
 
 #[cfg(test)]
 mod browser_tests;

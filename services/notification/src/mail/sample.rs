@@ -74,7 +74,7 @@ pub(super) fn sample() -> Transcript {
             ],
             ..named(Author::Agent, "Ada", "Here is what you need.")
         }),
-        Content::Omitted { messages: 1_234 },
+        Content::Omitted { messages: 1_234, url: "https://chat.example/transcripts/1234".into() },
         Content::Message(Message {
             attachments: vec![
                 attachment(

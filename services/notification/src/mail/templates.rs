@@ -21,6 +21,13 @@ const SOURCES: [(&str, &str); 11] = [
     ("transcript_row.txt", include_str!("templates/transcript_row.txt")),
 ];
 
+/// The rows in `transcript.html`.
+const ROWS: &str = "{% for row in rows %}\n{% include \"transcript_row.html\" %}\n{% endfor %}\n";
+
+/// Names of what is before and after them, for a transcript that is written part by part.
+pub(super) const TOP: &str = "transcript_top.html";
+pub(super) const BOTTOM: &str = "transcript_bottom.html";
+
 static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLock::new(|| {
     let mut templates = Environment::new();
     templates.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
@@ -29,6 +36,10 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
         .set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
     for (name, source) in SOURCES {
         templates.add_template(name, source)?;
+    }
+    if let Some((top, bottom)) = source("transcript.html").split_once(ROWS) {
+        templates.add_template(TOP, top)?;
+        templates.add_template(BOTTOM, bottom)?;
     }
     Ok(templates)
 });
@@ -63,7 +74,8 @@ pub(super) fn with_crlf(text: &str) -> String {
 pub(super) fn environment(ending: &str) -> Result<Environment<'static>, minijinja::Error> {
     let shipped = TEMPLATES.as_ref().map_err(|error| minijinja::Error::new(error.kind(), error.to_string()))?;
     let mut templates = shipped.clone();
-    for (name, _) in SOURCES.iter().filter(|(name, _)| !name.ends_with(ending)) {
+    let others = SOURCES.iter().map(|(name, _)| *name).filter(|name| !name.ends_with(ending));
+    for name in others.chain([TOP, BOTTOM]) {
         templates.remove_template(name);
     }
     Ok(templates)

@@ -233,7 +233,7 @@ fn t6_a_mail_is_never_larger_than_its_lines_and_the_maximum_around_them() {
             [
                 TranscriptLine { at, content },
                 TranscriptLine { at, content: joined },
-                TranscriptLine { at, content: Content::Omitted { messages: 7 } },
+                TranscriptLine { at, content: Content::Omitted { messages: 7, url: String::new() } },
             ]
         })
         .collect();

@@ -21,10 +21,10 @@ use crate::domain::{Author, Content, Transcript, TranscriptLine};
 
 /// Values of the templates.
 #[derive(Serialize)]
-struct View<'a> {
+pub(super) struct View<'a> {
     language: &'a str,
     subject: String,
-    preheader: String,
+    pub(super) preheader: String,
     channel: String,
     when: String,
     began_on: &'a str,
@@ -36,19 +36,22 @@ struct View<'a> {
 }
 
 #[derive(Serialize)]
-struct RowView<'a> {
-    row: Row<'a>,
+pub(super) struct RowView<'a> {
+    pub(super) row: Row<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-enum Row<'a> {
+pub(super) enum Row<'a> {
     Day {
         text: String,
     },
     Note {
         time: String,
         text: String,
+        /// What the link is. Empty: there is none.
+        link_text: String,
+        url: String,
     },
     Message {
         author: &'static str,
@@ -203,14 +206,14 @@ fn row_size(row: Row<'_>) -> Result<usize, ComposeError> {
     Ok(bytes)
 }
 
-fn view<'a>(transcript: &'a Transcript, language: &'a Language, subject: &str) -> View<'a> {
+pub(super) fn view<'a>(transcript: &'a Transcript, language: &'a Language, subject: &str) -> View<'a> {
     let words = &language.words;
     let messages: usize = transcript
         .lines
         .iter()
         .map(|line| match line.content {
             Content::Message(_) => 1,
-            Content::Omitted { messages } => messages,
+            Content::Omitted { messages, .. } => messages,
             _ => 0,
         })
         .sum();
@@ -253,11 +256,11 @@ fn rows<'a>(transcript: &'a Transcript, language: &'a Language) -> Vec<Row<'a>> 
     rows
 }
 
-fn day<'a>(at: &ZonedDateTime, language: &Language) -> Row<'a> {
+pub(super) fn day<'a>(at: &ZonedDateTime, language: &Language) -> Row<'a> {
     Row::Day { text: language.date_with_weekday(at.date()) }
 }
 
-fn row<'a>(line: &TranscriptLine, at: &ZonedDateTime, style: &Style<'a>) -> Row<'a> {
+pub(super) fn row<'a>(line: &TranscriptLine, at: &ZonedDateTime, style: &Style<'a>) -> Row<'a> {
     let time = at.strftime("%H:%M:%S %Z").to_string();
     let (language, words) = (style.language, &style.language.words);
     let text = match &line.content {
@@ -276,10 +279,13 @@ fn row<'a>(line: &TranscriptLine, at: &ZonedDateTime, style: &Style<'a>) -> Row<
         Content::Joined { name } => fill(&words.joined, &[("name", &joined_name(name, language))]),
         Content::Ended { visitor_inactive: true } => words.ended_inactive.clone(),
         Content::Ended { visitor_inactive: false } => words.ended.clone(),
-        Content::Omitted { messages } => language.counted(*messages, &words.omitted_one, &words.omitted_other),
+        Content::Omitted { messages, .. } => language.counted(*messages, &words.omitted_one, &words.omitted_other),
         Content::Reopened => words.reopened.clone(),
     };
-    Row::Note { time, text }
+    let url = if let Content::Omitted { url, .. } = &line.content { url.as_str() } else { "" };
+    let end = language.date(local(style.links_end_at, style.zone).date());
+    let link_text = if url.is_empty() { String::new() } else { fill(&words.whole_chat, &[("date", &end)]) };
+    Row::Note { time, text, link_text, url: url.to_owned() }
 }
 
 /// Returns the name of an author, on one line; without one the word of the language.

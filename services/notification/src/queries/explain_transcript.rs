@@ -59,7 +59,7 @@ async fn explain_undecided(
     match why_undecided(&found, close_number) {
         NotificationError::NotClosed if forecast => {
             let facts = app.conversation.get_closing_facts(caller.account, conversation, 0).await?;
-            let decision = foresee_decision(app, caller, &found, conversation, &facts).await?;
+            let decision = foresee_decision(app, caller.account, &found, conversation, &facts).await?;
             Ok((decision, None))
         }
         error => Err(error),

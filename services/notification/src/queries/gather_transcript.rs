@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::find_language;
 use crate::{
     App,
-    conversation::{CallError, Channel, ThreadRange},
+    conversation::{CallError, Channel, ThreadPages, ThreadRange},
     domain::{Contact, Excerpt, Sender, Transcript, TranscriptLine, VisitorName, zone},
     mail::{self, ComposeError, DkimKeys, Envelope, Language, OptionalHeaders, Style, one_line},
 };
@@ -32,6 +32,8 @@ pub(crate) struct TranscriptQuery<'a> {
     pub(crate) time_zone: &'a str,
     /// Maximum size of its HTML and text together (bytes). None: the setting's.
     pub(crate) max_bytes: Option<usize>,
+    /// The delivery of the mail, whose whole transcript is linked where lines do not fit. None: there is none.
+    pub(crate) delivery: Option<Uuid>,
     /// Date of the mail, from which the lifetime of its links counts: the same date gives the same links.
     pub(crate) date: Time,
 }
@@ -51,6 +53,16 @@ pub(crate) struct TranscriptData {
 /// Gathers a transcript. Its times are in the requested zone, else the contact's, else the channel's, else UTC; its language is the
 /// contact's, else that of the chat's widget, else the installation's.
 pub(crate) async fn gather_transcript(app: &App, query: &TranscriptQuery<'_>) -> Result<TranscriptData, CallError> {
+    let (mut data, pages) = open_transcript(app, query).await?;
+    data.transcript.lines = read_lines(app, query, data.style(), pages).await?;
+    Ok(data)
+}
+
+/// Returns the transcript without its lines, and the pages of its lines, which are read one by one.
+pub(crate) async fn open_transcript(
+    app: &App,
+    query: &TranscriptQuery<'_>,
+) -> Result<(TranscriptData, ThreadPages), CallError> {
     let (client, account) = (&app.conversation, query.account);
     let conversation = client.get_conversation(account, query.conversation).await?;
     let channel = client.get_channel(account, conversation.channel_id).await?;
@@ -73,8 +85,8 @@ pub(crate) async fn gather_transcript(app: &App, query: &TranscriptQuery<'_>) ->
     // In whole seconds: the parts of a preview that is read in several calls have one size.
     let Time(links_end_at) = query.date.plus(app.settings.attachment_link_lifetime);
     let links_end_at = Time(links_end_at - links_end_at.rem_euclid(1_000_000));
-    let style = Style { language: &language, zone: &zone, links_end_at };
-    let lines = read_lines(app, query, &visitor, style).await?;
+    let range = ThreadRange { conversation: query.conversation, until: query.until, links_end_at };
+    let pages = client.read_thread(account, range, visitor.clone());
     let transcript = Transcript {
         channel: channel.name.clone(),
         page_url: conversation.page_url,
@@ -84,39 +96,42 @@ pub(crate) async fn gather_transcript(app: &App, query: &TranscriptQuery<'_>) ->
         to_visitor,
         zone,
         links_end_at,
-        lines,
+        lines: Vec::new(),
     };
-    Ok(TranscriptData { conversation: query.conversation, channel, contact, transcript, language })
+    Ok((TranscriptData { conversation: query.conversation, channel, contact, transcript, language }, pages))
 }
 
 /// Returns the lines of the thread, of which the middle is omitted when they are too large for a mail (rule T6).
 async fn read_lines(
     app: &App,
     query: &TranscriptQuery<'_>,
-    visitor: &VisitorName,
     style: Style<'_>,
+    mut pages: ThreadPages,
 ) -> Result<Vec<TranscriptLine>, CallError> {
     let setting = app.settings.transcript_max_bytes;
     let max_bytes = query.max_bytes.map_or(setting, |max| max.min(setting));
-    let mut lines = Lines::new(style, mail::max_bytes_of_lines(max_bytes));
-    let mut failure = None;
-    let on_line = |line: TranscriptLine| {
-        if let Err(error) = lines.add(line) {
-            failure = Some(error);
-        }
+    let url = match query.delivery {
+        Some(delivery) => app
+            .links
+            .whole(query.account, delivery, style.links_end_at)
+            .map_err(|error| CallError::Unavailable(error.to_string()))?,
+        None => String::new(),
     };
-    let range = ThreadRange { conversation: query.conversation, until: query.until, links_end_at: style.links_end_at };
-    app.conversation.read_thread(query.account, range, visitor, on_line).await?;
-    match failure {
-        Some(error) => Err(CallError::Unavailable(error.to_string())),
-        None => Ok(lines.into_lines()),
+    let mut lines = Lines::new(style, mail::max_bytes_of_lines(max_bytes), url);
+    while let Some(page) = pages.next().await? {
+        for line in page {
+            lines.add(line).map_err(|error| CallError::Unavailable(error.to_string()))?;
+        }
     }
+    Ok(lines.into_lines())
 }
 
 /// The lines of a thread, which are rendered for their sizes only when they may be too large: most threads are small.
 struct Lines<'a> {
     style: Style<'a>,
     max_bytes: usize,
+    /// Link to all lines. Empty: there is none.
+    url: String,
     /// All lines, with the size that they have at most (bytes), while they fit.
     small: Vec<TranscriptLine>,
     small_bytes: usize,
@@ -127,8 +142,8 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    fn new(style: Style<'a>, max_bytes: usize) -> Self {
-        Self { style, max_bytes, small: Vec::new(), small_bytes: 0, excerpt: None, previous: None }
+    fn new(style: Style<'a>, max_bytes: usize, url: String) -> Self {
+        Self { style, max_bytes, url, small: Vec::new(), small_bytes: 0, excerpt: None, previous: None }
     }
 
     fn add(&mut self, line: TranscriptLine) -> Result<(), ComposeError> {
@@ -141,7 +156,7 @@ impl<'a> Lines<'a> {
             }
             self.previous = None;
         }
-        let mut excerpt = self.excerpt.take().unwrap_or_else(|| Excerpt::new(self.max_bytes));
+        let mut excerpt = self.excerpt.take().unwrap_or_else(|| Excerpt::new(self.max_bytes, self.url.clone()));
         for line in std::mem::take(&mut self.small).into_iter().chain([line]) {
             let bytes = mail::rendered_size(&line, &self.style, self.previous.replace(line.at))?;
             excerpt.add(line, bytes);
@@ -156,6 +171,12 @@ impl<'a> Lines<'a> {
 }
 
 impl TranscriptData {
+    /// How its lines are written.
+    pub(crate) fn style(&self) -> Style<'_> {
+        let Transcript { zone, links_end_at, .. } = &self.transcript;
+        Style { language: &self.language, zone, links_end_at: *links_end_at }
+    }
+
     /// Returns the requested subject; empty: the default one.
     pub(crate) fn subject(&self, requested: &str) -> String {
         match one_line(requested, MAX_SUBJECT_CHARS).as_str() {

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tokio::{sync::SemaphorePermit, time::timeout};
 use uuid::Uuid;
 
-use super::{TranscriptData, TranscriptQuery, foresee_decision, gather_transcript};
+use super::{LinkedPreview, TranscriptData, TranscriptQuery, foresee_decision, gather_transcript};
 use crate::{
     App,
     conversation::{ClosingFacts, Conversation},
@@ -24,7 +27,7 @@ const MAX_CONTENT_BYTES: usize = 1024 * 1024;
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// A part of a transcript.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum TranscriptPart {
     Html,
     Text,
@@ -34,7 +37,7 @@ pub(crate) enum TranscriptPart {
 }
 
 /// The request. Empty fields: the defaults.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct PreviewTranscript {
     pub(crate) conversation: Uuid,
     /// None: the decision only.
@@ -52,6 +55,10 @@ pub(crate) struct Preview {
     pub(crate) content: Vec<u8>,
     /// Size of the whole part (bytes).
     pub(crate) total_size: i32,
+    /// SHA-256 of the whole part, in hexadecimal. Empty: the part is.
+    pub(crate) sha256: String,
+    /// Link to the whole part, and its end. None: the part fits into one response, or there is no address for links.
+    pub(crate) link: Option<(String, Time)>,
     /// Why there is no mail. Empty: there is one.
     pub(crate) missing: String,
 }
@@ -76,52 +83,89 @@ impl Basis<'_> {
     }
 }
 
+/// What a preview is of.
+struct Composed {
+    decision: TranscriptDecision,
+    /// The whole part.
+    part: Vec<u8>,
+    missing: String,
+}
+
 /// Previews the transcript of a conversation, open or closed.
 pub(crate) async fn preview_transcript(
     app: &App,
     caller: &Caller,
     query: PreviewTranscript,
 ) -> Result<Preview, NotificationError> {
-    let conversation = app.conversation.get_conversation(caller.account, query.conversation).await?;
+    let account = caller.account;
+    let Composed { decision, part, missing } = compose_preview(app, account, &query).await?;
+    let (content, total_size) = range(&part, query.offset)?;
+    let link = if part.len() > MAX_CONTENT_BYTES {
+        let linked = LinkedPreview { account, query: PreviewTranscript { offset: 0, ..query } };
+        let link = app.links.preview(&linked).map_err(|error| NotificationError::Internal(error.to_string()))?;
+        Some(link).filter(|(url, _)| !url.is_empty())
+    } else {
+        None
+    };
+    Ok(Preview { decision, content, total_size, sha256: sha256(&part), link, missing })
+}
+
+/// Returns the whole part that a link is for.
+pub(crate) async fn preview_linked_part(app: &App, preview: &LinkedPreview) -> Result<Vec<u8>, NotificationError> {
+    compose_preview(app, preview.account, &preview.query).await.map(|composed| composed.part)
+}
+
+fn sha256(part: &[u8]) -> String {
+    if part.is_empty() {
+        return String::new();
+    }
+    Sha256::digest(part).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn compose_preview(
+    app: &App,
+    account: AccountId,
+    query: &PreviewTranscript,
+) -> Result<Composed, NotificationError> {
+    let conversation = app.conversation.get_conversation(account, query.conversation).await?;
     // 0: a close now.
     let close_number = if conversation.closed { conversation.close_number } else { 0 };
-    let facts = app.conversation.get_closing_facts(caller.account, query.conversation, close_number).await?;
+    let facts = app.conversation.get_closing_facts(account, query.conversation, close_number).await?;
     let (stored, delivery) = if conversation.closed {
-        find_decision(app, caller, query.conversation, close_number).await?
+        find_decision(app, account, query.conversation, close_number).await?
     } else {
         (None, None)
     };
     let decision = match stored {
         Some(decision) => decision,
-        None => foresee_decision(app, caller, &conversation, query.conversation, &facts).await?,
+        None => foresee_decision(app, account, &conversation, query.conversation, &facts).await?,
     };
-    let sender = find_sender(app, caller, &conversation, delivery.as_ref(), &facts).await?;
+    let sender = find_sender(app, account, &conversation, delivery.as_ref(), &facts).await?;
     let basis = Basis { decision: &decision, delivery: delivery.as_ref(), facts: &facts, sender };
     let missing = basis.missing();
     let part = match query.part {
-        Some(part) => compose_part(app, part, &query, basis).await?,
+        Some(part) => compose_part(app, part, query, basis).await?,
         None => Vec::new(),
     };
-    let (content, total_size) = range(&part, query.offset)?;
-    Ok(Preview { decision, content, total_size, missing })
+    Ok(Composed { decision, part, missing })
 }
 
 /// Returns the sender that the mail has: the one stored at the close, or the channel's after a retry.
 async fn find_sender(
     app: &App,
-    caller: &Caller,
+    account: AccountId,
     conversation: &Conversation,
     delivery: Option<&Delivery>,
     facts: &ClosingFacts,
 ) -> Result<Result<Sender, SenderUnavailable>, NotificationError> {
     let chosen = match delivery {
         Some(delivery) if delivery.sender_from_channel => {
-            app.conversation.get_channel(caller.account, conversation.channel_id).await?.sender_id
+            app.conversation.get_channel(account, conversation.channel_id).await?.sender_id
         }
         _ => facts.sender_id,
     };
-    let read = app.db.read_for(caller.account).await?;
-    let found = store::senders::find_chosen_or_fallback(&read.conn(), caller.account, chosen).await?;
+    let read = app.db.read_for(account).await?;
+    let found = store::senders::find_chosen_or_fallback(&read.conn(), account, chosen).await?;
     Ok(Sender::require_usable(chosen, found))
 }
 
@@ -136,15 +180,14 @@ pub(super) async fn permit(app: &App) -> Result<SemaphorePermit<'_>, Notificatio
 /// Returns the stored decision of the close and its delivery, if there are any.
 async fn find_decision(
     app: &App,
-    caller: &Caller,
+    account: AccountId,
     conversation: Uuid,
     close_number: i32,
 ) -> Result<(Option<TranscriptDecision>, Option<Delivery>), NotificationError> {
-    let read = app.db.read_for(caller.account).await?;
-    let decision =
-        store::transcript_decisions::find(&read.conn(), caller.account, conversation, Some(close_number)).await?;
+    let read = app.db.read_for(account).await?;
+    let decision = store::transcript_decisions::find(&read.conn(), account, conversation, Some(close_number)).await?;
     let delivery = match decision.as_ref().and_then(|decision| decision.delivery) {
-        Some(id) => store::deliveries::find(&read.conn(), caller.account, id).await?,
+        Some(id) => store::deliveries::find(&read.conn(), account, id).await?,
         None => None,
     };
     Ok((decision, delivery))
@@ -180,6 +223,7 @@ async fn compose_part(
         until: basis.facts.last_sequence,
         time_zone: &query.time_zone,
         max_bytes: basis.delivery.and_then(|delivery| delivery.max_transcript_bytes),
+        delivery: basis.delivery.map(|delivery| delivery.id),
         date,
     };
     let data = gather_transcript(app, &transcript_query).await?;

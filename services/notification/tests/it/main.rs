@@ -25,6 +25,7 @@ mod send_transcript;
 mod set_fallback_sender;
 mod signed_mails;
 mod suppressions;
+mod transcript_links;
 mod transcript_templates;
 mod turns;
 mod update_sender;
