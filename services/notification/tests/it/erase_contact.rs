@@ -14,10 +14,15 @@ use frontdesk_proto::{
 use frontdesk_testkit::{Mode, new_id, on_both_modes, wait_until};
 use tonic::{Request, Status};
 
-use crate::chat::{Chat, closed_event, facts};
+use crate::{
+    chat::{Chat, closed_event, facts},
+    fixture::smtp,
+    mail_server::MailServer,
+};
 
 on_both_modes!(
     x2_an_erasure_cancels_what_waits_and_forgets_the_recipient_of_what_was_sent,
+    x2_an_erasure_cancels_what_has_failed_and_what_is_parked,
     x2_a_close_that_is_decided_after_the_erasure_has_no_address,
     x2_without_the_conversation_service_nothing_is_confirmed,
     x2_an_erasure_that_cannot_be_read_holds_nothing_up,
@@ -89,6 +94,24 @@ async fn x2_an_erasure_cancels_what_waits_and_forgets_the_recipient_of_what_was_
     // The decision keeps its ids and its reason.
     let decision = chat.explain(1).await.unwrap().decision.unwrap();
     assert_eq!((decision.conversation_id, decision.delivery_id), (chat.id.to_string(), queued));
+}
+
+async fn x2_an_erasure_cancels_what_has_failed_and_what_is_parked(mode: Mode) {
+    const REFUSES: &[&str] = &["550 5.7.1 no"];
+    // It closes the connection after each mail, so nobody knows the outcome.
+    const SAYS_NOTHING: &[&str] = &[];
+    for (answers, status) in [(REFUSES, DeliveryStatus::Failed), (SAYS_NOTHING, DeliveryStatus::Parked)] {
+        let server = MailServer::start(answers).await;
+        let chat = Chat::closed_with(mode, smtp(server.port, Duration::from_millis(20))).await;
+        let id = chat.deliver_until(status).await.id;
+        assert_eq!(chat.fixture.count("FROM delivery_mails").await, 1, "{status:?}");
+        erase(&chat).await;
+        let erased = chat.account().delivery(&id).await.unwrap();
+        assert_eq!((erased.status(), erased.failure.as_str()), (DeliveryStatus::Cancelled, "The contact was erased."));
+        assert_eq!((erased.recipient_email.as_str(), erased.last_response.as_str()), ("", ""), "{status:?}");
+        assert_eq!(chat.fixture.count("FROM delivery_mails").await, 0, "{status:?}");
+        assert!(chat.account().retry(&id).await.is_err(), "{status:?}");
+    }
 }
 
 async fn x2_a_close_that_is_decided_after_the_erasure_has_no_address(mode: Mode) {
