@@ -47,10 +47,15 @@ pub(crate) struct Decided {
 
 /// Decides about the account whose look is due the longest. None: no look is due that another transaction does not make. The decisions of
 /// one account are made one after the other, each under the lock of the account's row, which sees every place that was given before.
-pub(crate) async fn route_account(app: &App) -> Result<Option<Decided>, DbErr> {
+/// `waits`: for the lock of that account, shortly, also where another one that is due is free.
+pub(crate) async fn route_account(app: &App, waits: bool) -> Result<Option<Decided>, DbErr> {
     let tx = app.db.begin().await?;
     let now = tx.now().await?;
-    let due = match routing_accounts::find_due_for_update(&tx, now).await? {
+    let free = match waits {
+        true => None,
+        false => routing_accounts::find_due_for_update(&tx, now).await?,
+    };
+    let due = match free {
         None => routing_accounts::wait_for_due(&tx, now).await?,
         due => due,
     };

@@ -144,6 +144,7 @@ async fn record_together(app: &App, account: AccountId, answered: &[(Reservation
             Answer::Undecided => {}
         }
     }
+    assignments.sort_by_key(|assignment| (assignment.conversation, assignment.epoch));
     store::conversation_owners::record_owners(&tx, account, &assignments).await?;
     store::assignments::record_all(&tx, account, assignments).await?;
     routing_queue::remove(&tx, account, settled).await?;

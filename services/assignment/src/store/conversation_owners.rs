@@ -37,7 +37,9 @@ pub(crate) async fn record_owner(
     insert_owner(tx, Model { agent_id: agent, epoch, ..Model::unknown(account.0, conversation) }).await
 }
 
-/// The same for the assignments of different conversations, each at its epoch.
+/// The same for the assignments of different conversations, each at its epoch. `assignments`: in the order of their conversations, as
+/// [`record_closed`] has them, which does not lock the account: two transactions that write the same rows wait for each other, and never in a
+/// circle.
 pub(crate) async fn record_owners(tx: &Tx, account: AccountId, assignments: &[Assignment]) -> Result<(), DbErr> {
     let row = |assignment: &Assignment| {
         let agent_id = assignment.owner.as_ref().and_then(Actor::agent_id);

@@ -61,16 +61,26 @@ pub(crate) async fn wake(tx: &Tx, account: AccountId) -> Result<(), DbErr> {
 
 fn look_at_of_woken(now: Time) -> Expr {
     let anything_waited = Expr::col((Entity, Column::LastTurn)).gt(NOTHING_WAITED);
-    Expr::case(anything_waited, Expr::value(now)).finally(Expr::col((Entity, Column::LookAt))).into()
+    Expr::case(anything_waited.and(is_not_due(now)), Expr::value(now))
+        .finally(Expr::col((Entity, Column::LookAt)))
+        .into()
+}
+
+/// One that is due keeps its time: otherwise an account with many events would always come after the others.
+fn is_not_due(now: Time) -> Expr {
+    let look_at = || Expr::col((Entity, Column::LookAt));
+    look_at().is_null().or(look_at().gt(Expr::value(now)))
 }
 
 /// The same, for an account in which a conversation begins to wait.
 pub(crate) async fn wake_or_insert(tx: &Tx, account: AccountId) -> Result<(), DbErr> {
-    let row = Model { account_id: account.0, look_at: Some(tx.now().await?), last_turn: 0 }.into_active_model();
+    let now = tx.now().await?;
+    let row = Model { account_id: account.0, look_at: Some(now), last_turn: 0 }.into_active_model();
     let last_turn = || Expr::col((Entity, Column::LastTurn));
     let last_turn = Expr::case(last_turn().gt(NOTHING_WAITED), last_turn()).finally(Expr::value(0_i64));
+    let look_at = Expr::case(is_not_due(now), Expr::value(now)).finally(Expr::col((Entity, Column::LookAt)));
     let wake = OnConflict::column(Column::AccountId)
-        .update_column(Column::LookAt)
+        .value(Column::LookAt, look_at)
         .value(Column::LastTurn, last_turn)
         .to_owned();
     Entity::insert(row).on_conflict(wake).exec_without_returning(tx.conn()).await?;

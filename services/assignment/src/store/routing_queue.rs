@@ -28,6 +28,10 @@ use crate::domain::{Queue, Routed, Waiting};
 /// How long after a conversation began to wait that is published (milliseconds): most get an agent before, and nothing is.
 const PUBLISH_AFTER: Duration = Duration::from_millis(500);
 
+/// Maximum number of reservations in one statement: each row is 15 parameters, of which SQLite takes 32,766 and PostgreSQL 65,535. One decision
+/// may reserve places for a hundred conversations of each queue.
+const RESERVED_AT_ONCE: usize = 1_000;
+
 /// A publication that is due at once.
 pub(super) const AT_ONCE: Time = Time(0);
 
@@ -142,7 +146,10 @@ pub(crate) async fn reserve(tx: &Tx, account: AccountId, routed: &[Routed], chec
         .update_columns([Column::State, Column::AgentId, Column::CheckAt])
         .action_and_where(waits)
         .to_owned();
-    Entity::insert_many(routed.iter().map(row)).on_conflict(reserved).exec_without_returning(tx.conn()).await?;
+    for routed in routed.chunks(RESERVED_AT_ONCE) {
+        let rows = Entity::insert_many(routed.iter().map(row)).on_conflict(reserved.clone());
+        rows.exec_without_returning(tx.conn()).await?;
+    }
     Ok(())
 }
 

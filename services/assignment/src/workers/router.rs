@@ -32,12 +32,18 @@ const MAX_PAUSE: Duration = Duration::from_millis(100);
 /// Minimum pause after a look that another replica makes (milliseconds).
 const MIN_PAUSE: Duration = Duration::from_millis(5);
 
+/// Number of looks of which one waits for the account that is due the longest: while others are due and free, one whose lock many
+/// transactions take in turn would not have its turn.
+const WAITS_ONCE_IN: u32 = 8;
+
 /// Routes until the shutdown. Changes of owner run beside the decisions: one that takes long holds up no other account.
 pub(crate) async fn route(app: App) {
     let mut calls = JoinSet::new();
+    let mut looks: u32 = 0;
     while !app.shutdown.is_cancelled() {
         while calls.try_join_next().is_some() {}
-        let pause = match find_work(&app).await {
+        looks = looks.wrapping_add(1);
+        let pause = match find_work(&app, looks.is_multiple_of(WAITS_ONCE_IN)).await {
             Ok(Work::Finish(decided)) => {
                 for (account, reservations) in batches(decided.reservations) {
                     make_room(&mut calls).await;
@@ -72,7 +78,7 @@ enum Work {
 }
 
 /// Makes the decision that is due, or takes the reservations whose check is due.
-async fn find_work(app: &App) -> Result<Work, DbErr> {
+async fn find_work(app: &App, waits: bool) -> Result<Work, DbErr> {
     let look_at = routing_accounts::find_next_look_at(app.db.read()).await?;
     let check_at = routing_queue::find_next_check_at(app.db.read()).await?;
     let Some(next) = [look_at, check_at].into_iter().flatten().min() else { return Ok(Work::Pause(MAX_PAUSE)) };
@@ -87,7 +93,7 @@ async fn find_work(app: &App) -> Result<Work, DbErr> {
         decided.reservations = routing_queue::take_due(&tx, now, now.plus(CHECK_AFTER), CHECKS).await?;
         tx.commit().await?;
     }
-    let routed = match commands::route_account(app).await {
+    let routed = match commands::route_account(app, waits).await {
         // What was taken is settled all the same.
         Err(error) if !decided.reservations.is_empty() => {
             tracing::error!(%error, "conversations that wait cannot be routed; retrying");

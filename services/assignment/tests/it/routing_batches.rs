@@ -10,7 +10,10 @@ use std::{
 
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
-    assignment::v1::{Agent, AssignmentCause, OutsideOpeningHours, RoutingStrategy},
+    assignment::v1::{
+        Agent, AgentCapacity, AssignmentCause, OutsideOpeningHours, RoutingStrategy, UpdateAgentRequest,
+        agent_capacity::{Limit, Unlimited},
+    },
     conversation::internal::v1::{
         ChangeAssigneeOutcome, ChangeAssigneeRequest, ChangeAssigneeResult, ChangeAssigneesRequest,
         ChangeAssigneesResponse,
@@ -18,12 +21,13 @@ use frontdesk_proto::{
     event::v1::ConversationHandedOff,
 };
 use frontdesk_testkit::{Mode, new_id, wait_until};
+use sea_orm::ConnectionTrait;
 use tonic::{Request, Status};
 use uuid::Uuid;
 
 use crate::{
     fixture::{Fixture, account, anybody, take_over},
-    routing::{at, handle, in_hours, opening_in_an_hour, queued, started},
+    routing::{at, closed, handle, in_hours, opening_in_an_hour, queued, started},
     routing_steps::{execute, number, plant},
 };
 
@@ -34,6 +38,8 @@ frontdesk_testkit::on_both_modes! {
     a5_an_assignment_that_cannot_be_recorded_holds_up_no_other_one,
     a4_a_queue_outside_of_opening_hours_is_looked_at_when_it_opens,
     a6_the_first_event_of_an_account_has_a_row_to_lock_and_asks_for_no_decision,
+    a5_a_decision_reserves_places_for_more_conversations_than_one_statement_takes,
+    a6_an_account_whose_lock_others_take_in_turn_is_decided_while_other_accounts_are_due,
 }
 
 /// This many conversations that wait, each a microsecond longer than the next one.
@@ -183,4 +189,91 @@ async fn a6_the_first_event_of_an_account_has_a_row_to_lock_and_asks_for_no_deci
     assert_eq!(service.routed(waits).await, bob.id);
     let turns = "SELECT max(last_turn) AS number FROM routing_accounts";
     wait_until("the turn", || async { number(&service, turns).await == 1 }).await;
+}
+
+/// The id as the database's SQL has it.
+fn literal(mode: Mode, id: Uuid) -> String {
+    match mode {
+        Mode::Embedded => format!("X'{}'", id.simple()),
+        Mode::Distributed => format!("'{id}'"),
+    }
+}
+
+async fn a5_a_decision_reserves_places_for_more_conversations_than_one_statement_takes(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let here = account();
+    let ada = service.available(here, "ada", 1).await;
+    let capacity = Some(AgentCapacity { limit: Some(Limit::Unlimited(Unlimited {})) });
+    let unlimited = UpdateAgentRequest { agent_id: ada.id.clone(), capacity, ..UpdateAgentRequest::default() };
+    service.roster(here).update_agent(unlimited).await.unwrap();
+    // Each queue is read as a whole. Their policies are deleted: the default one decides. A row is 15 parameters, of which one statement takes
+    // 32,766 in SQLite and 65,535 in PostgreSQL.
+    let (queues, length) = if mode == Mode::Embedded { (23, 99) } else { (45, 99) };
+    for _ in 0..queues {
+        let (mut rows, policy) = (Vec::new(), literal(mode, new_id()));
+        for since in 0..length {
+            let (account, conversation) = (literal(mode, here.0), literal(mode, service.conversation()));
+            rows.push(format!("({account}, {conversation}, 1, {policy}, {since}, 1, NULL)"));
+        }
+        let columns = "account_id, conversation_id, epoch, policy_id, waiting_since, state, publish_at";
+        execute(&service, &format!("INSERT INTO routing_queue ({columns}) VALUES {}", rows.join(", "))).await;
+    }
+    execute(&service, "UPDATE routing_accounts SET look_at = 1, last_turn = 0").await;
+    let queued = "SELECT count(*) AS number FROM routing_queue";
+    wait_until("the assignments", || async { number(&service, queued).await == 0 }).await;
+    assert_eq!(load(&service, here, &ada).await, queues * length);
+}
+
+/// Locks the row of the account again and again, without a pause between two who do so.
+async fn lock_again_and_again(service: &Fixture, here: AccountId) {
+    loop {
+        let tx = service.db.begin().await.unwrap();
+        let lock = format!("SELECT 1 FROM routing_accounts WHERE account_id = '{}' FOR UPDATE", here.0);
+        tx.conn().execute_unprepared(&lock).await.unwrap();
+        // As long as a transaction has it that does more. The other one waits for the lock meanwhile.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        tx.commit().await.unwrap();
+    }
+}
+
+/// Has routing look at the other accounts again and again.
+async fn wake_others_again_and_again(service: &Fixture, here: AccountId) {
+    let here = literal(service.mode, here.0);
+    loop {
+        let now = service.db.now().await.unwrap().0;
+        let due = format!("UPDATE routing_accounts SET look_at = {now} WHERE look_at > {now} AND account_id <> {here}");
+        execute(service, &due).await;
+    }
+}
+
+async fn a6_an_account_whose_lock_others_take_in_turn_is_decided_while_other_accounts_are_due(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    for number in 0..12 {
+        let there = account();
+        handle(&service, &[started(there, service.conversation(), &new_id().to_string(), 5 + number)]).await;
+    }
+    let here = account();
+    let conversation = queued(&service, here, &new_id().to_string(), 5).await;
+    let ada = service.available(here, "ada", 1).await;
+    service.routed(conversation).await;
+    let next = service.conversation();
+    let decided = async {
+        let closed = closed(here, conversation, 3);
+        handle(&service, &[started(here, next, &new_id().to_string(), 6), closed]).await;
+        service.routed(next).await
+    };
+    // SQLite has no locks of rows.
+    let locked = async {
+        match mode {
+            Mode::Embedded => std::future::pending().await,
+            Mode::Distributed => {
+                tokio::join!(lock_again_and_again(&service, here), lock_again_and_again(&service, here))
+            }
+        }
+    };
+    tokio::select! {
+        agent = decided => assert_eq!(agent, ada.id),
+        _ = locked => {}
+        () = wake_others_again_and_again(&service, here) => {}
+    }
 }
