@@ -38,6 +38,8 @@ pub(crate) struct ChangeAssignee {
     pub(crate) request_id: String,
     /// Only while the visitor waits for an answer.
     pub(crate) only_if_waiting: bool,
+    /// The name of an administrator who changes the owner. Empty: none.
+    pub(crate) administrator_name: String,
 }
 
 /// A message of the channel to a visitor who waits for an agent.
@@ -134,6 +136,7 @@ fn request(change: &ChangeAssignee) -> ChangeAssigneeRequest {
         cause: ProtoCause::from(change.cause).into(),
         agent_version: change.to.as_ref().map(version).unwrap_or_default(),
         only_if_visitor_waits: change.only_if_waiting,
+        administrator_name: change.administrator_name.clone(),
     }
 }
 

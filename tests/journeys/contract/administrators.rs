@@ -1,6 +1,7 @@
 //! What an administrator does is recorded as theirs.
 
 use frontdesk::{Service, connect_databases};
+use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
     assignment::v1::{
@@ -38,23 +39,25 @@ async fn a8_an_administrators_assignment_is_theirs_in_the_thread_the_event_and_t
         expected_epoch: 1,
         request_id: request_id(),
     };
-    let mut assignments = AssignmentServiceClient::new(account.admin());
+    let admin = account.with_claims(CallerKind::Admin, "administrator", |claims| claims.name = Some("Olga".to_owned()));
+    let mut assignments = AssignmentServiceClient::new(admin);
     let assigned = assignments.assign_conversation(assign).await.unwrap().into_inner().assignment.unwrap();
-    let is_administrator = |actor: &Option<Actor>| {
-        actor.as_ref().is_some_and(|actor| actor.kind() == ActorKind::Admin && actor.id == "administrator")
+    let is_administrator = |actor: &Option<Actor>, name: &str| {
+        let is = |actor: &Actor| (actor.kind(), actor.id.as_str()) == (ActorKind::Admin, "administrator");
+        actor.as_ref().is_some_and(|actor| is(actor) && actor.name == name)
     };
-    assert!(is_administrator(&assigned.by), "{assigned:?}");
+    assert!(is_administrator(&assigned.by, "Olga"), "{assigned:?}");
 
     let thread = Account::thread(&agent, &chat.id).await;
     let entry = thread.last().unwrap();
     let Some(Content::AssigneeChanged(changed)) = &entry.content else { panic!("{entry:?}") };
-    assert!(is_administrator(&entry.author), "{entry:?}");
+    assert!(is_administrator(&entry.author, "Olga"), "{entry:?}");
     let owner = changed.new_owner.as_ref().unwrap();
     assert_eq!((owner.id.as_str(), changed.cause()), (ada.to_string().as_str(), AssignmentCause::ByHand));
 
     let events = appended::<AssigneeChanged>(&suite).await;
     let [event] = events.as_slice() else { panic!("{events:?}") };
-    assert!(is_administrator(&event.by), "{event:?}");
+    assert!(is_administrator(&event.by, ""), "{event:?}");
     assert_eq!(event.cause(), AssignmentCause::ByHand);
 
     let history = wait_for("the history", || async {
@@ -63,5 +66,5 @@ async fn a8_an_administrators_assignment_is_theirs_in_the_thread_the_event_and_t
         (listed.len() == 2).then_some(listed)
     })
     .await;
-    assert!(is_administrator(&history[1].by) && history[1].cause() == AssignmentCause::ByHand, "{history:?}");
+    assert!(is_administrator(&history[1].by, "Olga") && history[1].cause() == AssignmentCause::ByHand, "{history:?}");
 }

@@ -134,5 +134,6 @@ fn change(taken: &TakenAgent, owned: &OwnedConversation, absence: Absence) -> Ch
         cause,
         request_id: format!("give-back-{}", Uuid::new_v5(&owned.conversation, name.as_bytes())),
         only_if_waiting: cause == AssignmentCause::AgentUnreachable,
+        administrator_name: String::new(),
     }
 }

@@ -71,6 +71,7 @@ async fn changes(
             cause: AssignmentCause::Routed,
             request_id: request_id(&reservation),
             only_if_waiting: false,
+            administrator_name: String::new(),
         };
         Some((reservation, change))
     };

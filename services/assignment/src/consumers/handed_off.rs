@@ -103,6 +103,7 @@ impl HandedOff {
                 cause: AssignmentCause::HandedOff,
                 request_id: hand_off.request_id.clone(),
                 only_if_waiting: false,
+                administrator_name: String::new(),
             };
             match conversation::change_assignee(app, &change).await {
                 // Meanwhile.

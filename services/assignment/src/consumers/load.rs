@@ -1,5 +1,5 @@
 //! Keeps which agents own which open conversations, and which conversations wait in the queue of routing (rules A6, A7): the load of an
-//! agent is the number of theirs.
+//! agent is the number of theirs. Also the closes that end periods of the history (rule A8), which need no transaction of their own here.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,10 @@ use uuid::Uuid;
 use super::history;
 use crate::{
     App,
-    domain::{Absence, Actor, AgentStatus, AssignmentCause, Route, Waiting},
-    store::{agent_returns, agent_statuses, agents, conversation_owners, routing_accounts, routing_queue},
+    domain::{Absence, Actor, AgentStatus, AssignmentCause, PeriodEnd, Route, Waiting},
+    store::{
+        agent_returns, agent_statuses, agents, assignment_closes, conversation_owners, routing_accounts, routing_queue,
+    },
 };
 
 /// Records the owner and the status of conversations. Events may come in any order and repeatedly: the higher epoch has the owner, the
@@ -61,9 +63,8 @@ impl Consumer for Load {
     async fn handle_batch(&self, events: &[Event]) -> Vec<bool> {
         let closed: Vec<_> = events.iter().map(closed).collect();
         let mut closes = Closes::new();
-        for (conversation, version) in closed.iter().flatten() {
-            let newest = closes.entry(*conversation).or_insert(*version);
-            *newest = (*newest).max(*version);
+        for (conversation, close) in closed.iter().flatten() {
+            closes.entry(*conversation).or_default().push(*close);
         }
         let recorded = self.record_closes(closes).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "closes are recorded one by one");
@@ -79,13 +80,37 @@ impl Consumer for Load {
 /// Maximum number of closes that one transaction records.
 const MAX_BATCH: usize = 64;
 
-/// Closed conversations, with the version of each at its close.
-type Closes = BTreeMap<(AccountId, Uuid), i64>;
+/// Closed conversations, each with its closes.
+type Closes = BTreeMap<(AccountId, Uuid), Vec<Close>>;
 
-/// The conversation that the event closes, and its version. None: it closes none.
-fn closed(event: &Event) -> Option<((AccountId, Uuid), i64)> {
+/// A close of a conversation.
+#[derive(Clone, Copy)]
+struct Close {
+    /// The version of the conversation at the close.
+    version: i64,
+    /// None: the event does not say it.
+    end: Option<PeriodEnd>,
+}
+
+/// The conversation that the event closes, and the close. None: it closes none.
+fn closed(event: &Event) -> Option<((AccountId, Uuid), Close)> {
     let change = (event.r#type == ConversationClosed::full_name()).then(|| change(event).ok())??;
-    Some(((account_id(event).ok()?, change.conversation), event.version.into()))
+    let close = Close { version: event.version.into(), end: change.end };
+    Some(((account_id(event).ok()?, change.conversation), close))
+}
+
+fn newest_versions(closes: &Closes) -> BTreeMap<(AccountId, Uuid), i64> {
+    let newest = |closes: &Vec<Close>| closes.iter().map(|close| close.version).max().unwrap_or(0);
+    closes.iter().map(|(conversation, closes)| (*conversation, newest(closes))).collect()
+}
+
+/// The periods that the closes end, in the order of their conversations.
+fn ends(closes: &Closes) -> Vec<(AccountId, PeriodEnd)> {
+    let mut ends = Vec::new();
+    for ((account, _), closes) in closes {
+        ends.extend(closes.iter().filter_map(|close| Some((*account, close.end?))));
+    }
+    ends
 }
 
 /// What an event says of a conversation.
@@ -95,6 +120,8 @@ struct Change {
     owner: Option<NewOwner>,
     /// Whether the conversation is open from the event on. None: its status stays.
     open: Option<bool>,
+    /// The period that the event ends. None: it closes no conversation.
+    end: Option<PeriodEnd>,
     /// How the conversation is routed from the event on. None: that stays.
     route: Option<Route>,
     /// How the conversation waits for an agent from the event on. None: the event begins no wait.
@@ -115,7 +142,9 @@ fn change(event: &Event) -> Result<Change, String> {
     if event.r#type == ConversationClosed::full_name() {
         let closed: ConversationClosed = decode(event)?;
         let conversation = uuid("conversation_id", &closed.conversation_id)?;
-        return Ok(Change { conversation, owner: None, open: Some(false), route: None, waiting: None });
+        let end = |closed_at| PeriodEnd { conversation, epoch: closed.epoch.into(), closed_at };
+        let end = closed.close_time.as_ref().map(Time::from_proto).filter(|_| closed.epoch > 0).map(end);
+        return Ok(Change { conversation, owner: None, open: Some(false), end, route: None, waiting: None });
     }
     let assignment = history::assignment(event)?;
     let agent = assignment.owner.as_ref().and_then(Actor::agent_id);
@@ -131,6 +160,7 @@ fn change(event: &Event) -> Result<Change, String> {
         conversation: assignment.conversation,
         owner: Some(NewOwner { epoch: assignment.epoch, agent, given_back_at }),
         open: opens.then_some(true),
+        end: None,
         route: routed.map(|routed| routed.route),
         waiting,
     })
@@ -191,8 +221,9 @@ fn optional_uuid(field: &'static str, text: &str) -> Result<Option<Uuid>, String
 impl Load {
     async fn record_change(&self, account: AccountId, version: i64, change: Change) -> Result<(), DbErr> {
         if change.open == Some(false) {
-            let close = Closes::from([((account, change.conversation), version)]);
-            if !self.record_closes(close).await?.is_empty() {
+            let close = Close { version, end: change.end };
+            let closes = Closes::from([((account, change.conversation), vec![close])]);
+            if !self.record_closes(closes).await?.is_empty() {
                 return Ok(());
             }
         }
@@ -209,11 +240,12 @@ impl Load {
             return Ok(closes);
         }
         // This locks the rows of the owners, as every transaction does before it adds a conversation to the queue: what follows sees that.
-        conversation_owners::record_closed(&tx, &closes).await?;
+        conversation_owners::record_closed(&tx, &newest_versions(&closes)).await?;
         if !conversation_owners::owned_or_queued(&tx, closes.keys().copied()).await?.is_empty() {
             // Rolled back: the account is locked before the rows.
             return Ok(Closes::new());
         }
+        assignment_closes::record(&tx, ends(&closes)).await?;
         tx.commit().await?;
         Ok(closes)
     }
@@ -243,6 +275,7 @@ impl Load {
         if let Some(open) = change.open {
             conversation_owners::record_status(&tx, account, conversation, version, open).await?;
         }
+        assignment_closes::record(&tx, change.end.map(|end| (account, end))).await?;
         if let Some(waiting) = change.waiting {
             routing_queue::insert(&tx, account, &waiting).await?;
         }

@@ -29,6 +29,14 @@ impl Actor {
             Self::Bot(_) | Self::Admin(_) | Self::System => None,
         }
     }
+
+    /// Returns the subject of the administrator. None: the actor is of another kind.
+    pub(crate) fn administrator(&self) -> Option<&str> {
+        match self {
+            Self::Admin(subject) => Some(subject),
+            Self::Agent(_) | Self::Bot(_) | Self::System => None,
+        }
+    }
 }
 
 impl From<&frontdesk_auth::Actor> for Actor {

@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::Actor;
 
-/// One owner of a conversation, from one ownership epoch to the next. The end of the period is the start of the next epoch and
-/// is not stored.
+/// One owner of a conversation, from one ownership epoch to the next or to a close. The end of the period is the [`PeriodEnd`] of its epoch,
+/// otherwise the start of the next one, and is not part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Assignment {
     pub(crate) conversation: Uuid,
@@ -22,10 +22,18 @@ pub(crate) struct Assignment {
 }
 
 impl Assignment {
-    /// Returns the agents among the owner and the actor who changed it.
-    pub(crate) fn agents(&self) -> impl Iterator<Item = Uuid> {
-        [&self.owner, &self.by].into_iter().flatten().filter_map(Actor::agent_id)
+    /// Returns the owner and the actor who changed it, where there are such.
+    pub(crate) fn actors(&self) -> impl Iterator<Item = &Actor> {
+        [&self.owner, &self.by].into_iter().flatten()
     }
+}
+
+/// The close of a conversation, which ends the period of its epoch: a reopening begins the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PeriodEnd {
+    pub(crate) conversation: Uuid,
+    pub(crate) epoch: i64,
+    pub(crate) closed_at: Time,
 }
 
 /// Why the owner of a conversation changed.

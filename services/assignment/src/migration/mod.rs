@@ -45,6 +45,10 @@ impl MigratorTrait for Migrator {
                 text: include_str!("013_indexes_of_long_queues.sql"),
             }),
             Box::new(frontdesk_db::ACCOUNT_STATES),
+            Box::new(Sql {
+                name: "assignment_015_ends_of_periods_and_administrators",
+                text: include_str!("015_ends_of_periods_and_administrators.sql"),
+            }),
         ]
     }
 }

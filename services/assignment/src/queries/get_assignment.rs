@@ -3,7 +3,13 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use crate::{App, domain::AssignmentView, error::AssignmentError, store};
+use super::find_actor_names;
+use crate::{
+    App,
+    domain::{Actor, AssignmentView},
+    error::AssignmentError,
+    store,
+};
 
 /// Returns the newest assignment of the conversation.
 pub(crate) async fn get_assignment(
@@ -15,7 +21,10 @@ pub(crate) async fn get_assignment(
     let assignment = store::assignments::find_newest(&read.conn(), caller.account, conversation)
         .await?
         .ok_or(AssignmentError::NotFound("conversation"))?;
-    let agents = assignment.agents().collect();
-    let names = store::agents::list_names(&read.conn(), caller.account, agents).await?;
-    Ok(AssignmentView::new(assignment, &names))
+    let epochs = vec![assignment.epoch];
+    let closed_at = store::assignment_closes::list(&read.conn(), caller.account, conversation, epochs).await?;
+    let actors: Vec<&Actor> = assignment.actors().collect();
+    let names = find_actor_names(&read.conn(), caller.account, &actors).await?;
+    let ended_at = closed_at.get(&assignment.epoch).copied();
+    Ok(AssignmentView { ended_at, ..AssignmentView::new(assignment, &names) })
 }

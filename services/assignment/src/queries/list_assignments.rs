@@ -4,9 +4,10 @@ use frontdesk_api::Page;
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
+use super::find_actor_names;
 use crate::{
     App,
-    domain::{Assignment, AssignmentView},
+    domain::{Actor, Assignment, AssignmentView},
     error::AssignmentError,
     store,
 };
@@ -21,7 +22,9 @@ pub(crate) async fn list_assignments(
 ) -> Result<Vec<AssignmentView>, AssignmentError> {
     let (read, after) = (app.db.read_for(caller.account).await?, page.cursor.unwrap_or(0));
     let assignments = store::assignments::list(&read.conn(), caller.account, conversation, after, page.size).await?;
-    let agents = assignments.iter().flat_map(Assignment::agents).collect();
-    let names = store::agents::list_names(&read.conn(), caller.account, agents).await?;
-    Ok(AssignmentView::history(assignments, &names))
+    let epochs = assignments.iter().map(|assignment| assignment.epoch).collect();
+    let closed_at = store::assignment_closes::list(&read.conn(), caller.account, conversation, epochs).await?;
+    let actors: Vec<&Actor> = assignments.iter().flat_map(Assignment::actors).collect();
+    let names = find_actor_names(&read.conn(), caller.account, &actors).await?;
+    Ok(AssignmentView::history(assignments, &closed_at, &names))
 }

@@ -1,6 +1,7 @@
 //! What a caller can ask, one file each.
 
 mod explain_routing;
+mod find_actor_names;
 mod get_agent;
 mod get_agent_status;
 mod get_assignment;
@@ -20,6 +21,7 @@ mod load_policies;
 mod load_queues;
 
 pub(crate) use explain_routing::{Explanation, explain_routing};
+pub(crate) use find_actor_names::find_actor_names;
 pub(crate) use get_agent::get_agent;
 pub(crate) use get_agent_status::get_agent_status;
 pub(crate) use get_assignment::get_assignment;

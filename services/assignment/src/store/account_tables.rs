@@ -9,6 +9,8 @@ pub(crate) const ACCOUNT_TABLES: &[AccountTable] = &[
     AccountTable::new("routing_accounts", &[]),
     AccountTable::new("agent_returns", &["agent_id"]),
     AccountTable::new("assignments", &["conversation_id", "epoch"]),
+    AccountTable::new("assignment_closes", &["conversation_id", "version"]),
+    AccountTable::new("administrators", &["id"]),
     AccountTable::new("conversation_owners", &["conversation_id"]),
     AccountTable::new("routing_turns", &["agent_id"]),
     AccountTable::new("queue_paces", &["policy_id", "team_id"]),

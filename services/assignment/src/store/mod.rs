@@ -2,9 +2,11 @@
 //! accounts.
 
 mod account_tables;
+pub(crate) mod administrators;
 pub(crate) mod agent_returns;
 pub(crate) mod agent_statuses;
 pub(crate) mod agents;
+pub(crate) mod assignment_closes;
 pub(crate) mod assignments;
 pub(crate) mod conversation_owners;
 #[allow(unreachable_pub, reason = "sea-orm derives public items of rows")]

@@ -3,10 +3,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use frontdesk_auth::CallerKind;
 use frontdesk_clock::Time;
 use frontdesk_proto::{
     actor::v1::ActorKind,
-    assignment::v1::{AssignmentCause, DeactivateAgentRequest, GetAssignmentRequest},
+    assignment::v1::{
+        AssignmentCause, DeactivateAgentRequest, GetAssignmentRequest,
+        assignment_service_client::AssignmentServiceClient,
+    },
     conversation::internal::v1::{ChangeAssigneeRequest, ChangeAssigneeResponse},
     event::v1::ConversationReopened,
 };
@@ -14,11 +18,12 @@ use frontdesk_testkit::{Mode, new_id, refused};
 use tokio::task::JoinSet;
 use tonic::{Code, Request, Status};
 
-use crate::fixture::{Fixture, account, assign, rejection, take_over};
+use crate::fixture::{Fixture, account, assign, rejection, take_over, unassign};
 
 frontdesk_testkit::on_both_modes! {
     a8_an_assignment_is_answered_and_can_be_read_at_once,
     a8_a_change_by_an_administrator_is_asked_and_recorded_in_their_name,
+    a8_the_history_has_the_newest_name_of_an_administrator,
     a1_an_old_epoch_is_rejected_as_the_row_rejects_it,
     a1_assigning_to_the_owner_changes_nothing,
     a1_assigning_to_an_owner_that_the_history_does_not_know_yet_records_nothing,
@@ -71,6 +76,41 @@ async fn a8_a_change_by_an_administrator_is_asked_and_recorded_in_their_name(mod
     assert_eq!((by.kind(), by.id.as_str(), by.name.as_str()), (ActorKind::Admin, "root@acme", ""));
     assert_eq!(service.history(here, conversation).await, [assignment]);
     assert_eq!(*asked_by.lock().unwrap(), ["admin:root@acme"]);
+}
+
+async fn a8_the_history_has_the_newest_name_of_an_administrator(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let (here, there) = (account(), account());
+    let (ada, zed) = (service.agent(here, "ada").await, service.agent(there, "zed").await);
+    let names = Arc::new(Mutex::new(Vec::new()));
+    let (asked, rows) = (names.clone(), service.conversations.clone());
+    service.fake.on(move |request: Request<ChangeAssigneeRequest>| -> Result<ChangeAssigneeResponse, Status> {
+        let request = request.into_inner();
+        let result = rows.change_one(&request);
+        asked.lock().unwrap().push(request.administrator_name);
+        Ok(ChangeAssigneeResponse { epoch: result.epoch, change_time: result.change_time, ..Default::default() })
+    });
+    let admin = |account, name: &str| {
+        let named = |claims: &mut frontdesk_auth::Claims| claims.name = Some(name.to_owned());
+        AssignmentServiceClient::new(service.calls_with(account, CallerKind::Admin, "root", named))
+    };
+    let conversation = service.conversation();
+    let first = admin(here, "Olga").assign_conversation(assign(conversation, &ada, 1, "1")).await.unwrap();
+    assert_eq!(first.into_inner().assignment.unwrap().by.unwrap().name, "Olga");
+    let newer = admin(here, " Olga\tZ ").unassign_conversation(unassign(conversation, 2, "2")).await.unwrap();
+    assert_eq!(newer.into_inner().assignment.unwrap().by.unwrap().name, "Olga Z");
+    // A mail address is no name that others see, and replaces none.
+    admin(here, "olga@shop.example").assign_conversation(assign(conversation, &ada, 3, "3")).await.unwrap();
+    let elsewhere = service.conversation();
+    admin(there, "Zoe").assign_conversation(assign(elsewhere, &zed, 1, "1")).await.unwrap();
+    let history = service.history(here, conversation).await;
+    let by: Vec<_> = history.iter().map(|assignment| assignment.by.as_ref().unwrap().name.as_str()).collect();
+    assert_eq!(by, ["Olga Z"; 3]);
+    let get = GetAssignmentRequest { conversation_id: conversation.to_string() };
+    let now = admin(here, "Olga").get_assignment(get).await.unwrap().into_inner().assignment.unwrap();
+    assert_eq!(now.by.unwrap().name, "Olga Z");
+    assert_eq!(service.history(there, elsewhere).await[0].by.as_ref().unwrap().name, "Zoe");
+    assert_eq!(*names.lock().unwrap(), ["Olga", "Olga Z", "", "Zoe"]);
 }
 
 async fn a1_an_old_epoch_is_rejected_as_the_row_rejects_it(mode: Mode) {

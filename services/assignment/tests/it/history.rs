@@ -2,8 +2,10 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
-    assignment::v1::AssignmentCause,
-    event::v1::{AssigneeChanged, ConversationHandedOff, ConversationReopened, ConversationStarted, Event},
+    assignment::v1::{AssignmentCause, GetAssignmentRequest},
+    event::v1::{
+        AssigneeChanged, ConversationClosed, ConversationHandedOff, ConversationReopened, ConversationStarted, Event,
+    },
 };
 use frontdesk_testkit::{Mode, new_id};
 use uuid::Uuid;
@@ -14,6 +16,7 @@ frontdesk_testkit::on_both_modes! {
     a8_the_history_is_the_same_in_any_order_and_however_often_events_come,
     a8_the_command_and_the_event_of_a_change_record_the_same_row,
     a8_the_history_has_the_actor_and_the_cause_of_the_event_as_far_as_this_version_knows_them,
+    a8_a_period_ends_with_the_close_and_not_with_the_reopening,
     a8_an_event_that_cannot_be_read_is_a_dead_letter_and_the_rest_moves_on,
 }
 
@@ -173,6 +176,54 @@ async fn a8_the_history_has_the_actor_and_the_cause_of_the_event_as_far_as_this_
         ]
     );
     assert_eq!(history[4].owner, None);
+}
+
+/// The close of a conversation in this epoch, at this microsecond.
+async fn close(service: &Fixture, account: AccountId, conversation: Uuid, epoch: i32, microsecond: i64) -> Event {
+    let close_time = Some(Time(microsecond).to_proto());
+    let conversation_id = conversation.to_string();
+    let closed = ConversationClosed { conversation_id, epoch, close_time, ..ConversationClosed::default() };
+    service.publish("conversation", account, &closed).await
+}
+
+/// When the periods of the history ended (microseconds), and the current one.
+async fn ends(service: &Fixture, account: AccountId, conversation: Uuid) -> (Vec<Option<i64>>, Option<i64>) {
+    let microsecond = |time: &prost_types::Timestamp| Time::from_proto(time).0;
+    let history = service.history(account, conversation).await;
+    let ends = history.iter().map(|assignment| assignment.end_time.as_ref().map(microsecond)).collect();
+    let get = GetAssignmentRequest { conversation_id: conversation.to_string() };
+    let newest = service.assignments(account, new_id()).get_assignment(get).await.unwrap().into_inner().assignment;
+    (ends, newest.unwrap().end_time.as_ref().map(microsecond))
+}
+
+async fn a8_a_period_ends_with_the_close_and_not_with_the_reopening(mode: Mode) {
+    const CLOSE: i32 = 9;
+    let service = Fixture::start(mode).await;
+    let here = account();
+    let (agent, bot) = (service.agent(here, "ada").await.id, new_id().to_string());
+    for order in [[1, 2, 3, CLOSE, 4], [4, CLOSE, 3, 2, 1], [CLOSE, 4, 1, 3, 2]] {
+        let conversation = new_id();
+        for step in order {
+            let event = match step {
+                CLOSE => close(&service, here, conversation, 3, 35).await,
+                epoch => publish(&service, here, conversation, epoch, &agent, &bot).await,
+            };
+            service.deliver_again(&event).await;
+            service.settled().await;
+        }
+        let expected = (vec![Some(20), Some(30), Some(35), None], None);
+        assert_eq!(ends(&service, here, conversation).await, expected, "{order:?}");
+        close(&service, here, conversation, 4, 45).await;
+        service.settled().await;
+        let expected = (vec![Some(20), Some(30), Some(35), Some(45)], Some(45));
+        assert_eq!(ends(&service, here, conversation).await, expected, "it is closed again");
+    }
+    // The close of a bot's chat frees no place, and is recorded without the lock of the account.
+    let of_bot = new_id();
+    publish(&service, here, of_bot, 1, &agent, &bot).await;
+    close(&service, here, of_bot, 1, 15).await;
+    service.settled().await;
+    assert_eq!(ends(&service, here, of_bot).await, (vec![Some(15)], Some(15)));
 }
 
 async fn a8_an_event_that_cannot_be_read_is_a_dead_letter_and_the_rest_moves_on(mode: Mode) {

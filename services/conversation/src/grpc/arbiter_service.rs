@@ -45,7 +45,9 @@ impl ArbiterService for Arbiter {
         &self,
         request: Request<pb::ChangeAssigneeRequest>,
     ) -> Result<Response<pb::ChangeAssigneeResponse>, Status> {
-        let (caller, request) = validated(request)?;
+        let (mut caller, request) = validated(request)?;
+        // The calling service states who acts; the name in their token is in the request.
+        caller.name = Some(request.administrator_name.clone()).filter(|name| !name.is_empty());
         let command = owner_change(&caller, request)?;
         let (conversation, changed) = commands::change_assignee(&self.0, &caller, command).await?;
         let names = queries::find_owner_names(&self.0, &caller, changed.from).await?;
@@ -288,8 +290,13 @@ impl ArbiterService for Arbiter {
 /// A change of owner, alone or one of several.
 fn owner_change(caller: &Caller, request: pb::ChangeAssigneeRequest) -> Result<ChangeAssignee, Status> {
     // A repeat after the agent was changed is still a repeat, and so is one by a release that sends no cause or version.
-    let compared =
-        pb::ChangeAssigneeRequest { agent_name: String::new(), cause: 0, agent_version: 0, ..request.clone() };
+    let compared = pb::ChangeAssigneeRequest {
+        agent_name: String::new(),
+        cause: 0,
+        agent_version: 0,
+        administrator_name: String::new(),
+        ..request.clone()
+    };
     let to = parse_optional_id("agent_id", &request.agent_id)?;
     let change = OwnerChange {
         to: to.map(Owner::agent),

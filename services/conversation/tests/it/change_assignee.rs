@@ -18,6 +18,7 @@ on_both_modes!(
     a3_a_takeover_ends_the_bots_session_and_answers_owner_epoch_and_time,
     a8_the_cause_travels_to_the_entry_and_the_event,
     a8_a_change_of_an_administrator_is_recorded_with_their_subject,
+    a8_the_thread_has_the_name_of_an_administrator_and_the_event_has_none,
     c12_a_repeat_gets_the_epoch_and_time_of_the_first_call_though_the_owner_changed_since,
     a1_twenty_changes_at_one_epoch_and_one_wins,
     a1_the_same_owner_changes_nothing_and_answers_the_current_epoch,
@@ -36,6 +37,7 @@ fn request(conversation: &str, expected_epoch: i32, agent: Option<uuid::Uuid>) -
         cause: AssignmentCause::ByHand.into(),
         agent_version: 1,
         only_if_visitor_waits: false,
+        administrator_name: String::new(),
     }
 }
 
@@ -95,6 +97,28 @@ async fn a8_a_change_of_an_administrator_is_recorded_with_their_subject(mode: Mo
         assert_eq!((by.kind(), by.id.as_str()), (ActorKind::Admin, "root@shop"));
     }
     assert_eq!(fixture.conversation(&chat.id).await.assignee.unwrap().kind(), ActorKind::Agent);
+}
+
+async fn a8_the_thread_has_the_name_of_an_administrator_and_the_event_has_none(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await;
+    let named = |name: &str, epoch: i32, agent| ChangeAssigneeRequest {
+        administrator_name: name.into(),
+        ..request(&chat.id, epoch, agent)
+    };
+    let first = named("Olga", 1, Some(ADA));
+    let answer = change_as(&fixture, "admin:root@shop", first.clone()).await.unwrap();
+    let (entry, _) = newest_change(&fixture, &chat.id).await;
+    assert_eq!(entry.author.unwrap().name, "Olga");
+    let event = fixture.service.appended::<AssigneeChanged>().await.pop().unwrap();
+    assert_eq!(event.by.unwrap().name, "");
+    // A repeat with a newer token is the same request, and no name replaces the one that is known.
+    let again = ChangeAssigneeRequest { administrator_name: "Olga Z".into(), ..first };
+    let again = change_as(&fixture, "admin:root@shop", again).await.unwrap();
+    assert_eq!((again.epoch, again.change_time), (answer.epoch, answer.change_time));
+    change_as(&fixture, "admin:root@shop", named("", 2, None)).await.unwrap();
+    let (entry, _) = newest_change(&fixture, &chat.id).await;
+    assert_eq!(entry.author.unwrap().name, "Olga Z");
 }
 
 async fn c12_a_repeat_gets_the_epoch_and_time_of_the_first_call_though_the_owner_changed_since(mode: Mode) {

@@ -34,6 +34,7 @@ fn request(conversation: &str, expected_epoch: i32, agent: Uuid) -> ChangeAssign
         cause: AssignmentCause::Routed.into(),
         agent_version: 1,
         only_if_visitor_waits: false,
+        administrator_name: String::new(),
     }
 }
 

@@ -350,6 +350,7 @@ impl Fixture {
             cause: AssignmentCause::ByHand.into(),
             agent_version: 1,
             only_if_visitor_waits: false,
+            administrator_name: String::new(),
         };
         let request = self.on_behalf_of(&format!("agent:{ADA}"), request);
         self.arbiter("assignment").change_assignee(request).await.unwrap();

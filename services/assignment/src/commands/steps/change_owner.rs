@@ -6,11 +6,13 @@ use frontdesk_idempotency::Key;
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
+use super::administrator_name;
 use crate::{
     App,
     conversation::{self, ChangeAssignee},
     domain::{Actor, Agent, Assignment, AssignmentCause, AssignmentView},
     error::AssignmentError,
+    queries::find_actor_names,
     store,
 };
 
@@ -49,6 +51,7 @@ pub(crate) async fn change_owner(
 ) -> Result<AssignmentView, AssignmentError> {
     let OwnerChange { conversation, expected_epoch, request_id, key } = change;
     let owner = to.as_ref().map(|agent| Actor::agent(agent.id));
+    let administrator_name = administrator_name(caller);
     let request = ChangeAssignee {
         account: caller.account,
         by: caller.actor.clone(),
@@ -58,6 +61,7 @@ pub(crate) async fn change_owner(
         cause: AssignmentCause::ByHand,
         request_id: derive_request_id(caller, &request_id),
         only_if_waiting: false,
+        administrator_name: administrator_name.clone(),
     };
     let epoch = conversation::change_assignee(app, &request).await?;
     fail::fail_point!("owner-changed", |_| std::process::abort());
@@ -85,6 +89,9 @@ pub(crate) async fn change_owner(
         store::conversation_owners::record_owner(&tx, caller.account, conversation, epoch.number, agent).await?;
         store::routing_queue::remove_if_over(&tx, caller.account, conversation).await?;
     }
+    if !administrator_name.is_empty() {
+        store::administrators::save(&tx, caller.account, &caller.actor.id, &administrator_name).await?;
+    }
     let view = find_view(tx.conn(), caller.account, conversation, epoch.number, owner).await?;
     tx.commit().await?;
     Ok(view)
@@ -99,8 +106,8 @@ async fn find_view(
 ) -> Result<AssignmentView, DbErr> {
     let recorded = store::assignments::find(conn, account, conversation, epoch).await?;
     let actors = [recorded.as_ref().and_then(|assignment| assignment.by.as_ref()), owner.as_ref()];
-    let agents = actors.into_iter().flatten().filter_map(Actor::agent_id).collect();
-    let names = store::agents::list_names(conn, account, agents).await?;
+    let actors: Vec<&Actor> = actors.into_iter().flatten().collect();
+    let names = find_actor_names(conn, account, &actors).await?;
     Ok(match recorded {
         Some(assignment) => AssignmentView::new(assignment, &names),
         None => AssignmentView::unrecorded(conversation, epoch, owner, &names),

@@ -1,5 +1,6 @@
 //! Steps that several commands share.
 
+mod administrator_name;
 mod apply_to_conversations;
 mod change_owner;
 mod change_status;
@@ -7,6 +8,7 @@ mod record_paces;
 mod require_active_caller;
 mod require_targets;
 
+use administrator_name::administrator_name;
 pub(super) use apply_to_conversations::apply_to_conversations;
 pub(crate) use change_owner::OwnerChange;
 pub(super) use change_owner::{change_owner, first_answer};

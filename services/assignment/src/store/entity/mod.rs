@@ -1,9 +1,11 @@
 //! Rows, one file for each table.
 
+pub(crate) mod administrator;
 pub(crate) mod agent;
 pub(crate) mod agent_return;
 pub(crate) mod agent_status;
 pub(crate) mod assignment;
+pub(crate) mod assignment_close;
 pub(crate) mod conversation_owner;
 pub(crate) mod opening_hours;
 pub(crate) mod queue_pace;
