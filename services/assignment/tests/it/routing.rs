@@ -7,9 +7,10 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
     assignment::v1::{
-        Agent, AssignmentCause, Availability, CreateOpeningHoursRequest, DeleteRoutingPolicyRequest,
+        Agent, AgentCapacity, AssignmentCause, Availability, CreateOpeningHoursRequest, DeleteRoutingPolicyRequest,
         ExplainRoutingRequest, GetQueuePlaceRequest, NotRoutedReason, OpeningSchedule, OutsideOpeningHours,
-        RoutingRules, RoutingStep, RoutingStrategy, WeeklyRange,
+        RoutingRules, RoutingStep, RoutingStrategy, UpdateAgentRequest, WeeklyRange,
+        agent_capacity::{Limit, Unlimited},
         opening_hours_service_client::OpeningHoursServiceClient,
     },
     event::v1::{ConversationClosed, ConversationHandedOff, ConversationStarted, Event},
@@ -19,7 +20,7 @@ use prost::Name;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::fixture::{Fixture, account, anybody, rejection};
+use crate::fixture::{Fixture, account, anybody, rejection, take_over};
 
 frontdesk_testkit::on_both_modes! {
     a4_a_conversation_goes_to_the_available_agent_with_the_fewest_open_and_the_history_says_so,
@@ -30,6 +31,8 @@ frontdesk_testkit::on_both_modes! {
     a4_outside_of_opening_hours_a_conversation_leaves_routing_where_the_policy_says_so,
     a4_conversations_of_a_deleted_policy_wait_in_the_default_queue,
     a6_the_oldest_comes_first_and_a_close_moves_the_queue,
+    a6_a_higher_capacity_moves_the_queue,
+    a5_an_agent_gets_more_than_their_capacity_by_hand_and_not_from_routing,
     a6_events_in_any_order_and_number_have_one_effect,
     b8_a_hand_off_without_an_agent_waits_in_the_default_queue,
     a4_an_explanation_names_the_agent_and_every_reason_and_reserves_nothing,
@@ -251,6 +254,52 @@ async fn a6_the_oldest_comes_first_and_a_close_moves_the_queue(mode: Mode) {
         }
         handle(&service, &[closed(here, conversation, 3)]).await;
     }
+}
+
+async fn a6_a_higher_capacity_moves_the_queue(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let here = account();
+    let policy = service.policy(here, "All", anybody(RoutingStrategy::FewestOpen)).await;
+    let ada = service.available(here, "ada", 0).await;
+    let conversations = [10, 20, 30].map(|since| (since, service.conversation()));
+    for (since, conversation) in conversations {
+        handle(&service, &[started(here, conversation, &policy.id, since)]).await;
+    }
+    let [first, second, third] = conversations.map(|(_, conversation)| conversation);
+    assert_eq!(service.place(here, first).await, (1, 3));
+    let set_capacity = async |limit: Limit| {
+        let capacity = Some(AgentCapacity { limit: Some(limit) });
+        let update = UpdateAgentRequest { agent_id: ada.id.clone(), capacity, ..UpdateAgentRequest::default() };
+        service.roster(here).update_agent(update).await.unwrap();
+    };
+    set_capacity(Limit::Conversations(1)).await;
+    assert_eq!(service.routed(first).await, ada.id);
+    wait_until("the confirmation", || async { service.place(here, first).await == (0, 0) }).await;
+    assert_eq!((service.owner(second), service.place(here, second).await), ((1, String::new()), (1, 2)));
+    set_capacity(Limit::Unlimited(Unlimited {})).await;
+    for conversation in [second, third] {
+        assert_eq!(service.routed(conversation).await, ada.id);
+    }
+}
+
+async fn a5_an_agent_gets_more_than_their_capacity_by_hand_and_not_from_routing(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let here = account();
+    let policy = service.policy(here, "All", anybody(RoutingStrategy::FewestOpen)).await;
+    let ada = service.available(here, "ada", 1).await;
+    let first = queued(&service, here, &policy.id, 5).await;
+    assert_eq!(service.routed(first).await, ada.id);
+    let (second, third) = (queued(&service, here, &policy.id, 6).await, queued(&service, here, &policy.id, 7).await);
+    service.calls_of(here, &ada).take_over_conversation(take_over(second, 1, "1")).await.unwrap();
+    wait_until("the load", || async { service.status(here, &ada).await.open_conversations == 2 }).await;
+    // One close leaves as many as she can take.
+    handle(&service, &[closed(here, first, 3)]).await;
+    let request = ExplainRoutingRequest { conversation_id: third.to_string() };
+    let explained = service.routing(here).explain_routing(request).await.unwrap().into_inner();
+    assert_eq!(explained.candidates[0].reasons, [i32::from(NotRoutedReason::Full)]);
+    assert_eq!(service.owner(third), (1, String::new()));
+    handle(&service, &[closed(here, second, 3)]).await;
+    assert_eq!(service.routed(third).await, ada.id);
 }
 
 async fn a6_events_in_any_order_and_number_have_one_effect(mode: Mode) {

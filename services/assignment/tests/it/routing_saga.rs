@@ -32,6 +32,7 @@ frontdesk_testkit::on_both_modes! {
     a5_a_change_whose_answer_is_lost_is_settled_by_repeating_it,
     a5_a_place_is_kept_while_the_row_cannot_be_asked_and_used_afterwards,
     a1_a_refused_change_gives_the_place_back,
+    a4_round_robin_is_fair_across_replicas_and_restarts,
 }
 
 /// Starts another replica of the service on the same database. It stops when the guard is dropped.
@@ -162,4 +163,30 @@ async fn a1_a_refused_change_gives_the_place_back(mode: Mode) {
     assert_eq!(service.routed(free).await, ada.id);
     assert_eq!(service.owner(taken), (2, String::new()));
     assert_eq!(service.place(here, taken).await, (0, 0));
+}
+
+async fn a4_round_robin_is_fair_across_replicas_and_restarts(mode: Mode) {
+    let service = Fixture::start(mode).await;
+    let here = account();
+    let policy = service.policy(here, "All", anybody(RoutingStrategy::RoundRobin)).await;
+    for number in 0..6 {
+        service.available(here, &format!("agent-{number}"), 1_000).await;
+    }
+    let mut conversations = Vec::new();
+    for round in 1..=4 {
+        // Another one each time, which knows of the turns before what is stored. It stops at the end of the round.
+        let _replica = start_replica(&service).await;
+        for number in 0..31 {
+            let conversation = service.conversation();
+            conversations.push(conversation);
+            service.deliver_again(&started(here, conversation, &policy.id, round * 100 + number)).await;
+        }
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for conversation in &conversations {
+            *counts.entry(service.routed(*conversation).await).or_default() += 1;
+        }
+        let (least, most) = (counts.values().min().unwrap(), counts.values().max().unwrap());
+        assert!(counts.len() == 6 && most - least <= 1, "after {} assignments: {counts:?}", conversations.len());
+        service.settled().await;
+    }
 }
