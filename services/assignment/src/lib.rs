@@ -54,6 +54,8 @@ pub struct App {
     pub(crate) pages: Pages,
     pub(crate) conversation: Peer,
     pub(crate) heartbeats: domain::HeartbeatPolicy,
+    /// Whether agents whom the roster lacks are added to it at their first call.
+    pub(crate) creates_agents: bool,
     pub(crate) recent_queues: queries::RecentQueues,
     pub(crate) shutdown: CancellationToken,
 }
@@ -83,6 +85,7 @@ impl Service for App {
             db: context.db,
             clock: context.clock,
             heartbeats: settings.heartbeat_policy(),
+            creates_agents: settings.create_agents_at_first_call,
             recent_queues: queries::RecentQueues::default(),
             shutdown: context.shutdown,
         })

@@ -3,7 +3,7 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::steps::{OwnerChange, change_owner, first_answer, require_active_caller};
+use super::steps::{OwnerChange, add_unknown_caller, change_owner, first_answer, require_active_caller};
 use crate::{
     App,
     domain::{Actor, AssignmentView},
@@ -18,6 +18,7 @@ pub(crate) async fn assign_conversation(
     agent: Uuid,
     change: OwnerChange,
 ) -> Result<AssignmentView, AssignmentError> {
+    add_unknown_caller(app, caller).await?;
     let read = app.db.read_for(caller.account).await?;
     if let Some(first) = first_answer(&read.conn(), caller, &change, Some(Actor::agent(agent))).await? {
         return Ok(first);

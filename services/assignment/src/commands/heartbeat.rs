@@ -3,13 +3,14 @@
 use frontdesk_auth::Caller;
 use frontdesk_clock::Time;
 
-use super::steps::{change_status, find_active_caller};
+use super::steps::{add_unknown_caller, change_status, find_active_caller};
 use crate::{App, domain::StatusChange, error::AssignmentError, store};
 
 /// Takes a heartbeat of the calling agent's client. Returns when the agent is away unless another one comes; None: they are away.
 ///
 /// Shortly after another heartbeat it is not stored: it begins no transaction that writes, and locks nothing.
 pub(crate) async fn heartbeat(app: &App, caller: &Caller) -> Result<Option<Time>, AssignmentError> {
+    add_unknown_caller(app, caller).await?;
     let policy = app.heartbeats;
     let read = app.db.read_for(caller.account).await?;
     let agent = find_active_caller(&read.conn(), caller).await?;

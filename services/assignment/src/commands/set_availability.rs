@@ -2,7 +2,7 @@
 
 use frontdesk_auth::Caller;
 
-use super::steps::change_status;
+use super::steps::{add_unknown_caller, change_status};
 use crate::{
     App,
     domain::{Availability, StatusView},
@@ -16,6 +16,7 @@ pub(crate) async fn set_availability(
     caller: &Caller,
     availability: Availability,
 ) -> Result<StatusView, AssignmentError> {
+    add_unknown_caller(app, caller).await?;
     let id = caller.agent_id().ok_or(AssignmentError::NotOnRoster)?;
     let mut tx = app.db.begin_for(caller.account).await?;
     // Locked, so that an agent who is deactivated at the same time is not available afterwards.

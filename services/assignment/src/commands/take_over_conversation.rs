@@ -2,7 +2,7 @@
 
 use frontdesk_auth::Caller;
 
-use super::steps::{OwnerChange, change_owner, find_active_caller, first_answer};
+use super::steps::{OwnerChange, add_unknown_caller, change_owner, find_active_caller, first_answer};
 use crate::{
     App,
     domain::{Actor, AssignmentView},
@@ -17,6 +17,7 @@ pub(crate) async fn take_over_conversation(
     change: OwnerChange,
 ) -> Result<AssignmentView, AssignmentError> {
     let id = caller.agent_id().ok_or(AssignmentError::NotOnRoster)?;
+    add_unknown_caller(app, caller).await?;
     let read = app.db.read_for(caller.account).await?;
     if let Some(first) = first_answer(&read.conn(), caller, &change, Some(Actor::agent(id))).await? {
         return Ok(first);

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use frontdesk_assignment::App;
+use frontdesk_assignment::{App, AssignmentSettings};
 use frontdesk_auth::CallerKind;
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
@@ -43,7 +43,11 @@ impl Deref for Fixture {
 
 impl Fixture {
     pub async fn start(mode: Mode) -> Self {
-        let service = ServiceUnderTest::start::<App>(mode).await;
+        Self::start_with(mode, AssignmentSettings::default()).await
+    }
+
+    pub async fn start_with(mode: Mode, settings: AssignmentSettings) -> Self {
+        let service = ServiceUnderTest::start_with::<App>(mode, settings).await;
         let conversations = FakeConversations::default();
         conversations.serve_by(&service.fake);
         Self { service, conversations }

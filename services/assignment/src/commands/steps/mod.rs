@@ -1,14 +1,15 @@
 //! Steps that several commands share.
 
-mod administrator_name;
+mod add_unknown_caller;
 mod apply_to_conversations;
 mod change_owner;
 mod change_status;
 mod record_paces;
 mod require_active_caller;
 mod require_targets;
+mod shown_name;
 
-use administrator_name::administrator_name;
+pub(super) use add_unknown_caller::add_unknown_caller;
 pub(super) use apply_to_conversations::apply_to_conversations;
 pub(crate) use change_owner::OwnerChange;
 pub(super) use change_owner::{change_owner, first_answer};
@@ -17,3 +18,4 @@ pub(crate) use change_status::save_status;
 pub(super) use record_paces::record_paces;
 pub(super) use require_active_caller::{find_active_caller, require_active_caller};
 pub(super) use require_targets::require_targets;
+use shown_name::{administrator_name, shown_name};
