@@ -6,7 +6,7 @@ use std::{
 };
 
 use frontdesk_clock::Time;
-use frontdesk_db::{AccountId, Tx};
+use frontdesk_db::{AccountId, Tx, is_transient};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
@@ -38,6 +38,9 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// How long an account is put off about which nothing could be decided: the others have their turn.
 const PUT_OFF: Duration = Duration::from_secs(30);
 
+/// The same where the database was busy or away, or met another transaction at the same rows (seconds): an agent may be free.
+const SHORTLY_PUT_OFF: Duration = Duration::from_secs(1);
+
 /// What follows from a decision, outside of its transaction.
 #[derive(Debug, Default)]
 pub(crate) struct Decided {
@@ -66,11 +69,15 @@ pub(crate) async fn route_account(app: &App, waits: bool) -> Result<Option<Decid
         Err(error) => {
             tracing::error!(%error, account_id = %account, "an account cannot be routed; it is put off");
             let tx = app.db.begin().await?;
-            routing_accounts::put_off(&tx, account, tx.now().await?.plus(PUT_OFF)).await?;
+            routing_accounts::put_off(&tx, account, tx.now().await?.plus(put_off_for(&error))).await?;
             tx.commit().await?;
             Ok(Some(Decided::default()))
         }
     }
+}
+
+fn put_off_for(error: &DbErr) -> Duration {
+    if is_transient(error) { SHORTLY_PUT_OFF } else { PUT_OFF }
 }
 
 async fn decide(app: &App, tx: Tx, due: DueAccount) -> Result<Decided, DbErr> {
@@ -164,4 +171,17 @@ async fn list_heads(tx: &Tx, account: AccountId, desk: &Desk) -> Result<(Vec<Wai
 
 fn agents_who(desk: &Desk, can: impl Fn(&Candidate) -> bool) -> BTreeSet<Uuid> {
     desk.agents.values().filter(|candidate| can(candidate)).map(|candidate| candidate.agent).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::ConnAcquireErr;
+
+    use super::*;
+
+    #[test]
+    fn a6_a_decision_that_met_an_outage_is_made_again_soon_and_one_that_cannot_be_made_later() {
+        assert_eq!(put_off_for(&DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)), SHORTLY_PUT_OFF);
+        assert_eq!(put_off_for(&DbErr::Type("rules".into())), PUT_OFF);
+    }
 }

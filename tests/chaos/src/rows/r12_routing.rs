@@ -32,9 +32,12 @@ use crate::{
 const ASSIGNMENT_REPLICAS: usize = 4;
 /// Number of replicas that are restarted so that they die at a kill point. The others go on.
 const DYING: usize = 2;
+/// The kill point of a conversation that goes back from its agent: after its row changed.
+const GOING_BACK: &str = "give-back-asked";
 /// The kill points, in the order of an assignment: around the commits that reserve and confirm, and between the steps.
-const POINTS: [&str; 5] = ["before-commit", "routing-reserved", "routing-asked", "after-commit", "routing-settled"];
-/// How often a replica passes a kill point before it dies there, in turn.
+const POINTS: [&str; 6] =
+    ["before-commit", "routing-reserved", "routing-asked", "after-commit", "routing-settled", GOING_BACK];
+/// How often a replica passes a kill point before it dies there, in turn. Few conversations go back: there it dies at once.
 const PASSES: [u32; 3] = [0, 2, 9];
 /// Number of calls in flight that start chats.
 const IN_FLIGHT: usize = 64;
@@ -247,7 +250,8 @@ async fn kill(context: &mut Context, plan: Plan) -> Result<(usize, Vec<String>),
             let mut replicas = context.cluster.all_replicas_of(Service::Assignment);
             replicas.rotate_left((round + number) % ASSIGNMENT_REPLICAS);
             let others = replicas.split_off(DYING);
-            let (name, reached) = die_at(replicas, point, PASSES[round % PASSES.len()], &context.log).await;
+            let passes = if *point == GOING_BACK { 0 } else { PASSES[round % PASSES.len()] };
+            let (name, reached) = die_at(replicas, point, passes, &context.log).await;
             if reached? {
                 kills += 1
             } else {

@@ -59,8 +59,8 @@ pub(crate) async fn add_unknown_caller(app: &App, caller: &Caller) -> Result<(),
     Ok(())
 }
 
-/// Handles to be tried, in this order: one like the name, the same with the end of the id, and the id. The beginning of an id may be a time, which ids
-/// that were made together share.
+/// Handles to be tried, in this order: one like the name, the same with the end of the id, and the id. The beginning of an id may be a time,
+/// which ids that were made together share.
 fn handles(name: &str, id: Uuid) -> [String; 3] {
     let id = id.simple().to_string();
     let lower = name.to_lowercase();
