@@ -129,7 +129,8 @@ async fn greeting(tx: &Tx, channel: &Channel, contact: Option<Uuid>) -> Result<G
         None => None,
     };
     // Only routing asks for the owner.
-    let contact = contact.filter(|_| channel.routing_policy().is_some());
+    let greets = bot.as_ref().is_some_and(|bot| !bot.deleted);
+    let contact = contact.filter(|_| !greets && channel.policy_without_bot().is_some());
     let owner = find_contact_owner(tx, channel.account, contact).await?;
     Ok(channel.greeting(bot.as_ref(), tx.new_id(), owner))
 }

@@ -133,21 +133,27 @@ impl Channel {
     }
 
     /// How a conversation starts now: with the channel's bot unless it was deleted, otherwise unassigned (rule B1), and then by the
-    /// channel's routing policy (rule A4). `session` is the id of the bot session that would begin.
+    /// channel's routing policy (rule A4), or that of the bot's hand-offs. `session` is the id of the bot session that would begin.
     pub(crate) fn greeting(&self, bot: Option<&Bot>, session: Uuid, contact_owner: Option<Uuid>) -> Greeting {
         match bot.filter(|bot| !bot.deleted && Some(bot.id) == self.bot_id) {
             Some(bot) => {
                 let hand_off_policy = self.hand_off_policy_id;
                 Greeting::Bot { bot: bot.id, session, timeout: bot.timeout, hand_off_policy }
             }
-            None => match self.routing_policy() {
+            None => match self.policy_without_bot() {
                 Some(policy) => Greeting::Routed { policy, contact_owner },
                 None => Greeting::Unassigned,
             },
         }
     }
 
-    /// The routing policy of conversations that start without a bot. None: they are not routed.
+    /// The routing policy of a conversation that its visitor starts without a bot: on a channel whose bot was deleted, that of the bot's
+    /// hand-offs. None: it is not routed.
+    pub(crate) fn policy_without_bot(&self) -> Option<Uuid> {
+        if self.bot_id.is_some() { self.hand_off_policy_id } else { self.routing_policy_id }
+    }
+
+    /// The routing policy of conversations on a channel without a bot. None: they are not routed.
     pub(crate) fn routing_policy(&self) -> Option<Uuid> {
         self.routing_policy_id.filter(|_| self.bot_id.is_none())
     }

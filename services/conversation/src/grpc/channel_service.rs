@@ -1,8 +1,9 @@
 //! `ChannelService`.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use frontdesk_api::{ApiError, parse_id, parse_optional_id, validated};
+use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use frontdesk_proto::conversation::v1::{
     self as pb, channel_service_server::ChannelService, create_channel_request, update_channel_request,
@@ -28,9 +29,16 @@ const KEEP_PREVIOUS_KEYS: Duration = Duration::from_secs(24 * 3600);
 pub(crate) struct Channels(pub(crate) App);
 
 impl Channels {
-    fn to_response(&self, channel: &Channel) -> Result<pb::Channel, Status> {
+    async fn to_response(&self, caller: &Caller, channel: &Channel) -> Result<pb::Channel, Status> {
+        let deleted_bots = queries::list_deleted_bots(&self.0, caller, std::slice::from_ref(channel)).await?;
+        self.with_bot(channel, &deleted_bots)
+    }
+
+    fn with_bot(&self, channel: &Channel, deleted_bots: &HashSet<Uuid>) -> Result<pb::Channel, Status> {
         let token = self.0.installation_secret.widget_token(channel.account, channel.id);
-        Ok(convert::channel(channel, token.map_err(|error| ApiError::internal(&error))?))
+        let token = token.map_err(|error| ApiError::internal(&error))?;
+        let bot_deleted = channel.bot_id.is_some_and(|bot| deleted_bots.contains(&bot));
+        Ok(convert::channel(channel, token, bot_deleted))
     }
 }
 
@@ -61,7 +69,7 @@ impl ChannelService for Channels {
             website_url: request.website_url,
         };
         let channel = commands::create_channel(&self.0, &caller, command).await?;
-        Ok(Response::new(pb::CreateChannelResponse { channel: Some(self.to_response(&channel)?) }))
+        Ok(Response::new(pb::CreateChannelResponse { channel: Some(self.to_response(&caller, &channel).await?) }))
     }
 
     async fn get_channel(
@@ -70,7 +78,7 @@ impl ChannelService for Channels {
     ) -> Result<Response<pb::GetChannelResponse>, Status> {
         let (caller, request) = validated(request)?;
         let channel = queries::get_channel(&self.0, &caller, parse_id("channel_id", &request.channel_id)?).await?;
-        Ok(Response::new(pb::GetChannelResponse { channel: Some(self.to_response(&channel)?) }))
+        Ok(Response::new(pb::GetChannelResponse { channel: Some(self.to_response(&caller, &channel).await?) }))
     }
 
     async fn list_channels(
@@ -84,7 +92,9 @@ impl ChannelService for Channels {
         let (after, limit) = (page.cursor.clone(), page.size + 1);
         let mut channels = queries::list_channels(&self.0, &caller, request.show_deleted, after, limit).await?;
         let next_page_token = self.0.pages.next_page_token(page, &mut channels, |last| (last.name.clone(), last.id))?;
-        let channels = channels.iter().map(|channel| self.to_response(channel)).collect::<Result<_, _>>()?;
+        let deleted_bots = queries::list_deleted_bots(&self.0, &caller, &channels).await?;
+        let channels =
+            channels.iter().map(|channel| self.with_bot(channel, &deleted_bots)).collect::<Result<_, _>>()?;
         Ok(Response::new(pb::ListChannelsResponse { channels, next_page_token }))
     }
 
@@ -129,7 +139,7 @@ impl ChannelService for Channels {
         let channel = parse_id("channel_id", &request.channel_id)?;
         let command = UpdateChannel { channel, update, etag: request.etag };
         let channel = commands::update_channel(&self.0, &caller, command).await?;
-        Ok(Response::new(pb::UpdateChannelResponse { channel: Some(self.to_response(&channel)?) }))
+        Ok(Response::new(pb::UpdateChannelResponse { channel: Some(self.to_response(&caller, &channel).await?) }))
     }
 
     async fn delete_channel(
@@ -138,7 +148,7 @@ impl ChannelService for Channels {
     ) -> Result<Response<pb::DeleteChannelResponse>, Status> {
         let (caller, request) = validated(request)?;
         let channel = commands::delete_channel(&self.0, &caller, parse_id("channel_id", &request.channel_id)?).await?;
-        Ok(Response::new(pb::DeleteChannelResponse { channel: Some(self.to_response(&channel)?) }))
+        Ok(Response::new(pb::DeleteChannelResponse { channel: Some(self.to_response(&caller, &channel).await?) }))
     }
 
     async fn undelete_channel(
@@ -148,7 +158,7 @@ impl ChannelService for Channels {
         let (caller, request) = validated(request)?;
         let id = parse_id("channel_id", &request.channel_id)?;
         let channel = commands::undelete_channel(&self.0, &caller, id).await?;
-        Ok(Response::new(pb::UndeleteChannelResponse { channel: Some(self.to_response(&channel)?) }))
+        Ok(Response::new(pb::UndeleteChannelResponse { channel: Some(self.to_response(&caller, &channel).await?) }))
     }
 
     async fn rotate_visitor_key(

@@ -1,8 +1,10 @@
 //! The local copy of bots.
 
+use std::collections::HashSet;
+
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
-    DbErr, EntityTrait, IntoActiveModel,
+    DbErr, EntityTrait, IntoActiveModel, QuerySelect,
     entity::prelude::*,
     sea_query::{ExprTrait, OnConflict},
 };
@@ -14,6 +16,22 @@ use crate::domain::Bot;
 pub(crate) async fn find<C: ConnectionTrait>(conn: &C, account: AccountId, id: Uuid) -> Result<Option<Bot>, DbErr> {
     let bot = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::Id.eq(id)).one(conn).await?;
     Ok(bot.map(Bot::from))
+}
+
+/// Those of these bots that were deleted.
+pub(crate) async fn list_deleted<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    ids: HashSet<Uuid>,
+) -> Result<HashSet<Uuid>, DbErr> {
+    let deleted = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::Id.is_in(ids))
+        .filter(Column::Deleted.eq(true));
+    let ids: Vec<Uuid> = deleted.into_tuple().all(conn).await?;
+    Ok(ids.into_iter().collect())
 }
 
 /// Writes the bot, unless the copy is newer. A version has another state again after the bots were restored to an older point in

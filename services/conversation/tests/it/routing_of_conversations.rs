@@ -37,7 +37,7 @@ on_both_modes!(
 );
 
 /// Answers that each policy exists.
-fn every_policy_exists(fixture: &Fixture) {
+pub fn every_policy_exists(fixture: &Fixture) {
     fixture.service.fake.on(|request: Request<GetRoutingPolicyRequest>| {
         let id = request.into_inner().routing_policy_id;
         Ok(GetRoutingPolicyResponse { routing_policy: Some(RoutingPolicy { id, ..RoutingPolicy::default() }) })

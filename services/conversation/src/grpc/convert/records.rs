@@ -89,7 +89,8 @@ pub(crate) fn account_job(job: &AccountJob) -> pb::AccountJob {
 }
 
 /// `widget_token`: the channel's, which is shown while it has anonymous visitors.
-pub(crate) fn channel(channel: &Channel, widget_token: String) -> pb::Channel {
+/// `bot_deleted`: whether the bot of the channel was deleted.
+pub(crate) fn channel(channel: &Channel, widget_token: String, bot_deleted: bool) -> pb::Channel {
     let anonymous = channel.anonymous_visitors.as_ref();
     let greeter = match (channel.bot_id, channel.routing_policy_id) {
         (Some(bot), _) => Greeter::BotId(bot.to_string()),
@@ -113,6 +114,7 @@ pub(crate) fn channel(channel: &Channel, widget_token: String) -> pb::Channel {
         widget_token: anonymous.map(|_| widget_token).unwrap_or_default(),
         opening_hours_id: id_or_empty(channel.opening_hours_id),
         hand_off_routing_policy_id: id_or_empty(channel.hand_off_policy_id),
+        bot_deleted,
     }
 }
 
