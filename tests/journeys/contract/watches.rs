@@ -52,7 +52,9 @@ impl Watch {
                     }
                     watch_chat_response::Update::CaughtUp(_) => return Update::CaughtUp,
                     watch_chat_response::Update::Heartbeat(_) => return Update::Heartbeat,
-                    watch_chat_response::Update::Typing(_) | watch_chat_response::Update::QueuePlace(_) => {}
+                    watch_chat_response::Update::Typing(_)
+                    | watch_chat_response::Update::QueuePlace(_)
+                    | watch_chat_response::Update::State(_) => {}
                 },
             }
         }

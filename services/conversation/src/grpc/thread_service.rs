@@ -142,7 +142,7 @@ impl ThreadService for Threads {
                 let (page, names) = queries::watch_entries(&app, account, id, after).await?;
                 let response = |entry| watch_response(Update::Entry(convert::entry(entry, &names)));
                 let items = page.entries.iter().map(|entry| (entry.sequence, response(entry))).collect();
-                Ok(Items { items, has_more: page.has_more })
+                Ok(Items { items, has_more: page.has_more, state: None })
             }
         };
         Ok(Response::new(Box::pin(watch_stream(target, shutdown, read))))

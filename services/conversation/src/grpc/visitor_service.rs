@@ -316,11 +316,12 @@ impl VisitorService for Visitors {
         let read = move |after| {
             let (app, caller) = (app.clone(), caller.clone());
             async move {
-                let (page, names) = queries::watch_chat_entries(&app, &caller, id, after).await?;
+                let (chat, page, names) = queries::watch_chat_entries(&app, &caller, id, after).await?;
                 let visible = page.entries.iter().filter_map(|entry| convert::chat_entry(entry, &names));
                 let response =
                     |entry: pb::ChatEntry| (entry.visitor_sequence.into(), watch_response(Update::Entry(entry)));
-                Ok(Items { items: visible.map(response).collect(), has_more: page.has_more })
+                let state = Some(watch_response(Update::State(convert::chat_state(&chat, &names))));
+                Ok(Items { items: visible.map(response).collect(), has_more: page.has_more, state })
             }
         };
         Ok(Response::new(Box::pin(watch_stream(target, shutdown, read))))

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::{WATCH_ENTRIES, check_cursor, get_chat::read_chat, list_chat_entries::read_entries};
 use crate::{
     App,
+    domain::Conversation,
     error::ConversationError,
     store::{display_names::DisplayNames, entries::EntryPage},
 };
@@ -24,14 +25,15 @@ pub(crate) async fn begin_chat_watch(
 }
 
 /// One read of a watch, after [`begin_chat_watch`]: outside of row-level security (ADR 0013). `after`: visitor sequence of the
-/// last entry before.
+/// last entry before. Returns the chat too, with the name of its owner.
 pub(crate) async fn watch_chat_entries(
     app: &App,
     caller: &Caller,
     chat: Uuid,
     after: i64,
-) -> Result<(EntryPage, DisplayNames), ConversationError> {
+) -> Result<(Conversation, EntryPage, DisplayNames), ConversationError> {
     let conn = app.db.read();
     let chat = read_chat(conn, caller, chat).await?;
-    read_entries(conn, &chat, after, None, WATCH_ENTRIES).await
+    let (page, names) = read_entries(conn, &chat, after, None, WATCH_ENTRIES).await?;
+    Ok((chat, page, names))
 }

@@ -6,13 +6,13 @@ use frontdesk_proto::{
         AnonymousVisitors, Channel, ClaimAnonymousChatsRequest, CreateAnonymousVisitorRequest, CreateChannelRequest,
         CreateContactRequest, GetChatRequest, GetContactRequest, GetWidgetRequest, LeaveAddressRequest,
         LinkContactRequest, ListChatsRequest, NoAnonymousVisitors, SendMessageRequest, StartChatRequest,
-        UpdateChannelRequest, WatchChatRequest, entry::Content, update_channel_request::Anonymous,
+        UpdateChannelRequest, WatchChatRequest, WatchChatResponse, entry::Content, update_channel_request::Anonymous,
         watch_chat_response::Update,
     },
     event::v1::ConversationUpdated,
 };
 use frontdesk_testkit::{Mode, new_id, on_both_modes, reason, request_id};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Status, Streaming};
 
 use crate::{
     close_conversation::close,
@@ -325,6 +325,12 @@ async fn s6_x1_an_address_that_the_anonymous_visitor_left_and_the_token_vouches_
     assert_eq!((email.email.as_str(), email.verified), ("vera@example.com", true));
 }
 
+/// Reads what a watch begins with where it has no entry to send.
+async fn caught_up(updates: &mut Streaming<WatchChatResponse>) {
+    assert!(matches!(updates.message().await.unwrap().unwrap().update, Some(Update::CaughtUp(_))));
+    assert!(matches!(updates.message().await.unwrap().unwrap().update, Some(Update::State(_))));
+}
+
 async fn s6_s3_after_a_claim_the_anonymous_visitor_sees_nothing_of_the_chat(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let channel = fixture.open_channel().await;
@@ -334,11 +340,11 @@ async fn s6_s3_after_a_claim_the_anonymous_visitor_sees_nothing_of_the_chat(mode
     let chat = old.start_chat(started.clone()).await.unwrap().into_inner().chat.unwrap().id;
     let watch = |after_visitor_sequence| WatchChatRequest { chat_id: chat.clone(), after_visitor_sequence };
     let mut watched = old.watch_chat(watch(1)).await.unwrap().into_inner();
-    assert!(matches!(watched.message().await.unwrap().unwrap().update, Some(Update::CaughtUp(_))));
+    caught_up(&mut watched).await;
 
     fixture.chats("vera").claim_anonymous_chats(claim(&anonymous)).await.unwrap();
     let mut hers = fixture.chats("vera").watch_chat(watch(1)).await.unwrap().into_inner();
-    assert!(matches!(hers.message().await.unwrap().unwrap().update, Some(Update::CaughtUp(_))));
+    caught_up(&mut hers).await;
     fixture.chats("vera").send_message(text(&chat, "a secret")).await.unwrap();
     let Some(Update::Entry(entry)) = hers.message().await.unwrap().unwrap().update else { panic!() };
     assert_eq!(entry.visitor_sequence, 2);

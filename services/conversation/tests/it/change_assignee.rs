@@ -45,6 +45,11 @@ async fn change(fixture: &Fixture, request: ChangeAssigneeRequest) -> Result<Cha
     change_as(fixture, &format!("agent:{BOB}"), request).await
 }
 
+/// Bob makes the conversation unassigned.
+pub async fn unassign(fixture: &Fixture, conversation: &str, expected_epoch: i32) {
+    change(fixture, request(conversation, expected_epoch, None)).await.unwrap();
+}
+
 async fn change_as(
     fixture: &Fixture,
     actor: &str,

@@ -1,22 +1,30 @@
 //! What a visitor reads: `ListChats`, `ListChatEntries`, `WatchChat`. Rules C3, C9, C10, S3.
 
+use std::time::Duration;
+
 use frontdesk_proto::{
     actor::v1::ActorKind,
     conversation::v1::{
-        Chat, ChatAuthor, ChatEntry, GetChatRequest, ListChatEntriesRequest, ListChatsRequest, SendMessageRequest,
-        WatchChatRequest, chat_entry::Content, visitor_service_client::VisitorServiceClient,
-        watch_chat_response::Update,
+        Chat, ChatAuthor, ChatEntry, ChatState, GetChatRequest, ListChatEntriesRequest, ListChatsRequest,
+        SendMessageRequest, WatchChatRequest, WatchChatResponse, chat_entry::Content,
+        visitor_service_client::VisitorServiceClient, watch_chat_response::Update,
     },
 };
 use frontdesk_testkit::{Mode, metadata, on_both_modes, reason, request_id};
-use tonic::Code;
+use tokio::time::timeout;
+use tonic::{Code, Streaming};
 
-use crate::fixture::{ADA, BOB, Fixture, message};
+use crate::{
+    change_assignee::unassign,
+    close_conversation::close,
+    fixture::{ADA, BOB, Fixture, message},
+};
 
 on_both_modes!(
     c9_a_visitors_chats_come_in_pages_newest_first,
     c3_a_chats_entries_are_listed_by_visitor_sequence,
     c10_a_watch_of_a_chat_is_caught_up_once_and_then_has_what_is_new,
+    c10_a_watch_of_a_chat_has_its_state_when_it_changes,
     c10_a_number_beyond_the_last_entry_is_refused,
     s3_the_authors_of_a_chat_are_told_apart_without_their_ids,
     s3_another_visitors_chat_is_not_listed_or_watched,
@@ -92,15 +100,58 @@ async fn c10_a_watch_of_a_chat_is_caught_up_once_and_then_has_what_is_new(mode: 
     }
     let mut stream = fixture.chats("v").watch_chat(watch(&chat.id, 1)).await.unwrap().into_inner();
     let mut updates = Vec::new();
-    for _ in 0..2 {
+    for _ in 0..3 {
         updates.push(stream.message().await.unwrap().unwrap().update.unwrap());
     }
     let request = send(&chat.id, "three");
     fixture.chats("v").send_message(request.clone()).await.unwrap();
     updates.push(stream.message().await.unwrap().unwrap().update.unwrap());
-    let [Update::Entry(old), Update::CaughtUp(_), Update::Entry(new)] = &updates[..] else { panic!("{updates:?}") };
+    let [Update::Entry(old), Update::CaughtUp(_), Update::State(_), Update::Entry(new)] = &updates[..] else {
+        panic!("{updates:?}")
+    };
     assert_eq!((old.visitor_sequence, new.visitor_sequence), (2, 3));
     assert_eq!(new.request_id, request.request_id);
+}
+
+/// The next state of the chat, and the kinds of the entries before it.
+async fn next_state(stream: &mut Streaming<WatchChatResponse>) -> (Vec<Content>, ChatState) {
+    let mut before = Vec::new();
+    loop {
+        let next = timeout(Duration::from_secs(20), stream.message()).await.expect("a state");
+        match next.unwrap().unwrap().update.unwrap() {
+            Update::State(state) => return (before, state),
+            Update::Entry(entry) => before.extend(entry.content),
+            _ => {}
+        }
+    }
+}
+
+async fn c10_a_watch_of_a_chat_has_its_state_when_it_changes(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.bot_chat("v").await;
+    let mut stream = fixture.chats("v").watch_chat(watch(&chat.id, 0)).await.unwrap().into_inner();
+    let name = |state: &ChatState| state.answering.clone().map(|answering| answering.name);
+    let (_, greeted) = next_state(&mut stream).await;
+    assert!(greeted.open);
+    assert_eq!(name(&greeted).as_deref(), Some("Robin"));
+    // A message changes none: the next state is that of the takeover.
+    fixture.chats("v").send_message(send(&chat.id, "one")).await.unwrap();
+    fixture.assign_ada(&chat.id, 1).await;
+    let (entries, taken) = next_state(&mut stream).await;
+    assert!(matches!(&entries[..], [Content::Message(_), Content::Joined(_)]), "{entries:?}");
+    assert_eq!((taken.open, name(&taken).as_deref()), (true, Some("Ada")));
+    let answering = taken.answering.clone().unwrap();
+    assert!(answering.kind() == ActorKind::Agent && !answering.id.contains(&ADA.to_string()));
+    // The visitor sees no entry of an agent who leaves the chat.
+    unassign(&fixture, &chat.id, 2).await;
+    let (entries, left) = next_state(&mut stream).await;
+    assert_eq!((entries, left), (Vec::new(), ChatState { open: true, answering: None }));
+    close(&fixture, &chat.id).await;
+    let (entries, closed) = next_state(&mut stream).await;
+    assert!(matches!(&entries[..], [Content::Ended(_)]), "{entries:?}");
+    assert_eq!(closed, ChatState::default());
+    let mut later = fixture.chats("v").watch_chat(watch(&chat.id, 0)).await.unwrap().into_inner();
+    assert_eq!(next_state(&mut later).await.1, closed, "a watch begins with the state");
 }
 
 async fn c10_a_number_beyond_the_last_entry_is_refused(mode: Mode) {

@@ -52,6 +52,7 @@ async fn watch_thread(
     }
 }
 
+/// A watch of the chat after what it begins with.
 async fn watch_chat(
     fixture: &Fixture,
     visitor: &str,
@@ -59,7 +60,7 @@ async fn watch_chat(
 ) -> Streaming<frontdesk_proto::conversation::v1::WatchChatResponse> {
     let request = WatchChatRequest { chat_id: id.into(), after_visitor_sequence: 0 };
     let mut stream = fixture.chats(visitor).watch_chat(request).await.unwrap().into_inner();
-    while !matches!(next_chat_update(&mut stream).await, ChatUpdate::CaughtUp(_)) {}
+    while !matches!(next_chat_update(&mut stream).await, ChatUpdate::State(_)) {}
     stream
 }
 

@@ -27,6 +27,9 @@ pub struct Items<T> {
     pub items: Vec<(i64, T)>,
     /// Whether more items follow.
     pub has_more: bool,
+    /// State of the topic that is no item, as of this read: a stream sends it when it has caught up, and then whenever it is another
+    /// one. None: nothing.
+    pub state: Option<T>,
 }
 
 /// What a topic's feed has read last.
@@ -50,7 +53,8 @@ pub struct SharedReads<T> {
 impl<T: Message + 'static> Default for SharedReads<T> {
     fn default() -> Self {
         let bytes = |_: &_, read: &Arc<Items<T>>| {
-            let bytes: usize = read.items.iter().map(|(_, item)| item.encoded_len()).sum();
+            let all = read.items.iter().map(|(_, item)| item).chain(&read.state);
+            let bytes: usize = all.map(|response| response.encoded_len()).sum();
             u32::try_from(bytes).unwrap_or(u32::MAX).max(1)
         };
         let recent = Cache::builder().weigher(bytes).max_capacity(MAX_SHARED_BYTES).time_to_live(SHARED_FOR).build();
@@ -115,7 +119,7 @@ impl<T: Message + 'static> SharedReads<T> {
 impl<T> Default for Items<T> {
     /// Nothing was read yet.
     fn default() -> Self {
-        Self { items: Vec::new(), has_more: true }
+        Self { items: Vec::new(), has_more: true, state: None }
     }
 }
 
@@ -217,7 +221,7 @@ mod tests {
     impl Drop for FollowsAtTheEnd {
         fn drop(&mut self) {
             let (_, changes) = watch::channel(0);
-            let read = Arc::new(|_| async { Ok(Items { items: Vec::new(), has_more: false }) });
+            let read = Arc::new(|_| async { Ok(Items { items: Vec::new(), has_more: false, state: None }) });
             self.0.follow(Uuid::nil(), 0, &changes, &read);
         }
     }

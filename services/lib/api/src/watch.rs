@@ -69,7 +69,7 @@ pub struct Signals<T> {
 
 /// A stream of the items after the target's cursor: those that exist, then [`CommonUpdates::caught_up`], then new ones as they
 /// come, with a [`CommonUpdates::heartbeat`] after 20 seconds of silence. `read` returns the next few items after a sequence
-/// number; the result must be the same for every client of the topic. An item is sent only when the client has room, so a slow
+/// number, and the state of the topic if it has one; the result must be the same for every client of the topic. An item is sent only when the client has room, so a slow
 /// client holds at most the result of one read in memory.
 ///
 /// The stream ends with an error when this replica shuts down, when the caller's token or deadline expires, and at its maximum
@@ -80,7 +80,7 @@ pub fn watch_stream<T, R, F>(
     read: R,
 ) -> impl Stream<Item = Result<T, Status>> + Send
 where
-    T: Message + Clone + 'static,
+    T: Message + Clone + PartialEq + 'static,
     R: Fn(i64) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Items<T>, Status>> + Send + 'static,
 {
@@ -95,6 +95,8 @@ where
         feed: None,
         is_current: false,
         caught_up: false,
+        read_state: None,
+        is_state_sent: true,
         last_sent: Instant::now(),
         end: deadlines::stream_end(),
         ended: false,
@@ -152,6 +154,10 @@ struct Watch<R, T> {
     is_current: bool,
     /// Whether all items that existed at the start have been sent.
     caught_up: bool,
+    /// The latest state of the topic that was read with its items.
+    read_state: Option<T>,
+    /// Whether it was sent, or there is none.
+    is_state_sent: bool,
     last_sent: Instant,
     end: Option<(Instant, StreamEndReason)>,
     ended: bool,
@@ -159,7 +165,7 @@ struct Watch<R, T> {
 
 impl<R, T, F> Watch<R, T>
 where
-    T: Message + Clone + 'static,
+    T: Message + Clone + PartialEq + 'static,
     R: Fn(i64) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Items<T>, Status>> + Send + 'static,
 {
@@ -186,6 +192,11 @@ where
             if !std::mem::replace(&mut self.caught_up, true) {
                 return Some(Ok(self.target.updates.caught_up.clone()));
             }
+            if !std::mem::replace(&mut self.is_state_sent, true)
+                && let Some(state) = &self.read_state
+            {
+                return Some(Ok(state.clone()));
+            }
             if self.last_sent.elapsed() >= HEARTBEAT_INTERVAL {
                 return Some(Ok(self.target.updates.heartbeat.clone()));
             }
@@ -210,6 +221,7 @@ where
                 self.sent = latest.items.first_after(*cursor);
                 self.batch = latest.items;
                 self.is_current = true;
+                self.keep_state();
                 return Ok(());
             }
         }
@@ -223,7 +235,18 @@ where
             self.feed.get_or_insert_with(|| reads.follow(*id, last, changes, &self.read));
         }
         (self.batch, self.sent) = (read, 0);
+        self.keep_state();
         Ok(())
+    }
+
+    /// Keeps the state that came with the batch, to be sent if it is another one.
+    fn keep_state(&mut self) {
+        if let Some(state) = &self.batch.state
+            && self.read_state.as_ref() != Some(state)
+        {
+            self.read_state = Some(state.clone());
+            self.is_state_sent = false;
+        }
     }
 
     /// Waits until it is time to read again, to send a heartbeat or to end the stream, or for a signal or a state, which it returns. Fails

@@ -23,6 +23,8 @@ struct Topic {
     signals: broadcast::Sender<Bytes>,
     /// Sent once after the caught-up update.
     state: Option<i64>,
+    /// Read with the items.
+    read_state: Arc<Mutex<Option<i64>>>,
     /// Sent whenever it changes.
     changing_state: watch::Sender<i64>,
     /// Fails the reads.
@@ -41,6 +43,7 @@ impl Topic {
             changes: watch::Sender::new(0),
             signals: broadcast::Sender::new(2),
             state: None,
+            read_state: Arc::default(),
             changing_state: watch::Sender::new(0),
             fails: Arc::default(),
             shared: SharedReads::default(),
@@ -60,7 +63,7 @@ impl Topic {
     fn watch(&self, cursor: i64) -> Updates {
         let topic = self.clone();
         let read = move |after| {
-            let Self { items, reads, fails, .. } = topic.clone();
+            let Self { items, reads, fails, read_state, .. } = topic.clone();
             async move {
                 reads.fetch_add(1, Ordering::Relaxed);
                 if fails.load(Ordering::Relaxed) {
@@ -68,7 +71,8 @@ impl Topic {
                 }
                 let items = items.lock().unwrap();
                 let mut next = items.iter().filter(|item| **item > after).map(|item| (*item, *item));
-                Ok(Items { items: next.by_ref().take(2).collect(), has_more: next.next().is_some() })
+                let state = *read_state.lock().unwrap();
+                Ok(Items { items: next.by_ref().take(2).collect(), has_more: next.next().is_some(), state })
             }
         };
         let (id, changes, reads) = (Uuid::nil(), self.changes.subscribe(), self.shared.clone());
@@ -134,6 +138,34 @@ async fn c10_a_stream_sends_the_latest_state_after_what_existed_at_the_start_and
     topic.append(2);
     topic.notify();
     assert_eq!(take(&mut stream, 2).await, [2, HEARTBEAT], "a state is sent once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c10_a_stream_sends_the_state_that_is_read_with_the_items_when_it_is_another_one() {
+    let topic = Topic::new([1, 2, 3]);
+    *topic.read_state.lock().unwrap() = Some(-7);
+    let mut streams = [topic.watch(0), topic.watch(3)];
+    assert_eq!(take(&mut streams[0], 5).await, [1, 2, 3, CAUGHT_UP, -7]);
+    assert_eq!(take(&mut streams[1], 2).await, [CAUGHT_UP, -7], "also where no item is read");
+    topic.append(4);
+    topic.notify();
+    for stream in &mut streams {
+        assert_eq!(take(stream, 1).await, [4]);
+        assert!(futures::poll!(stream.next()).is_pending(), "the state is the same");
+    }
+    *topic.read_state.lock().unwrap() = Some(-8);
+    topic.notify();
+    for stream in &mut streams {
+        assert_eq!(take(stream, 1).await, [-8], "without an item");
+    }
+    *topic.read_state.lock().unwrap() = Some(-9);
+    topic.append(5);
+    topic.notify();
+    for stream in &mut streams {
+        assert_eq!(take(stream, 2).await, [5, -9], "after the items");
+    }
+    let mut later = topic.watch(5);
+    assert_eq!(take(&mut later, 3).await, [CAUGHT_UP, -9, HEARTBEAT]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,6 @@ use crate::{
 
 /// A conversation as its visitor sees it.
 pub(crate) fn chat(conversation: &Conversation, names: &DisplayNames) -> pb::Chat {
-    let answering = conversation.owner.filter(|_| conversation.is_open());
     pb::Chat {
         id: conversation.id.to_string(),
         channel_id: conversation.channel_id.to_string(),
@@ -25,8 +24,18 @@ pub(crate) fn chat(conversation: &Conversation, names: &DisplayNames) -> pb::Cha
         previous_chat_id: id_or_empty(conversation.previous_id),
         last_visitor_sequence: counter(conversation.last_visitor_sequence),
         create_time: Some(conversation.created_at.to_proto()),
-        answering: answering.map(|owner| team_member(conversation.id, owner, names)),
+        answering: answering(conversation, names),
     }
+}
+
+/// What the watches of a chat show of it beside its entries.
+pub(crate) fn chat_state(conversation: &Conversation, names: &DisplayNames) -> pb::ChatState {
+    pb::ChatState { open: conversation.is_open(), answering: answering(conversation, names) }
+}
+
+fn answering(conversation: &Conversation, names: &DisplayNames) -> Option<pb::ChatAuthor> {
+    let owner = conversation.owner.filter(|_| conversation.is_open());
+    owner.map(|owner| team_member(conversation.id, owner, names))
 }
 
 /// An entry as the visitor sees it. None: it is not visible to them.

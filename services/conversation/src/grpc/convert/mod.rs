@@ -35,7 +35,7 @@ use crate::{
 };
 
 pub(super) use attachments::{attachment, attachment_limits, upload_target};
-pub(super) use chat::{chat, chat_entry, chat_signal, queue_place, widget};
+pub(super) use chat::{chat, chat_entry, chat_signal, chat_state, queue_place, widget};
 pub(super) use fields::{
     Fields, anonymous_visitors, email, emails, language, mentions, one, properties, time_zone, visitor_id,
 };
