@@ -54,7 +54,8 @@ impl Watch {
                     watch_chat_response::Update::Heartbeat(_) => return Update::Heartbeat,
                     watch_chat_response::Update::Typing(_)
                     | watch_chat_response::Update::QueuePlace(_)
-                    | watch_chat_response::Update::State(_) => {}
+                    | watch_chat_response::Update::State(_)
+                    | watch_chat_response::Update::TeamMarks(_) => {}
                 },
             }
         }

@@ -16,6 +16,8 @@ pub(crate) enum Signal {
     },
     /// The visitor's marks rose.
     VisitorMarks(VisitorMarks),
+    /// The team has read more: up to this visitor sequence.
+    TeamMark { read: i64 },
 }
 
 /// Who writes.

@@ -299,19 +299,19 @@ impl VisitorService for Visitors {
         let (caller, request) = validated(request)?;
         let id = parse_id("chat_id", &request.chat_id)?;
         let cursor = request.after_visitor_sequence.into();
-        queries::begin_chat_watch(&self.0, &caller, id, cursor).await?;
-        let (changes, reads) = (self.0.notifier.subscribe(id), self.0.chat_reads.clone());
+        // Subscribed before the mark is read, so that no change between the two is missed.
         let signals = Signals {
             receiver: self.0.notifier.subscribe_signals(id),
-            response: Box::new(move |signal| {
-                convert::chat_signal(id, signal).map(|typing| watch_response(Update::Typing(typing)))
-            }),
+            response: Box::new(move |signal| convert::chat_signal(id, signal).map(watch_response)),
         };
+        let team_read = queries::begin_chat_watch(&self.0, &caller, id, cursor).await?;
+        let (changes, reads) = (self.0.notifier.subscribe(id), self.0.chat_reads.clone());
         // Reads are shared by the watches of one visitor: the chat may become another's.
         let topic = watch_topic(id, &caller);
         let places = queue_places(self.0.watched_places.watch(id));
         let (updates, changing_state) = (common_updates(), Some(places));
-        let target = WatchTarget { id: topic, cursor, changes, reads, updates, state: None, changing_state, signals };
+        let state = Some(watch_response(Update::TeamMarks(convert::team_marks(team_read))));
+        let target = WatchTarget { id: topic, cursor, changes, reads, updates, state, changing_state, signals };
         let (app, shutdown) = (self.0.clone(), self.0.shutdown.clone());
         let read = move |after| {
             let (app, caller) = (app.clone(), caller.clone());

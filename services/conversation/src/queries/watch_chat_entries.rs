@@ -8,20 +8,21 @@ use crate::{
     App,
     domain::Conversation,
     error::ConversationError,
-    store::{display_names::DisplayNames, entries::EntryPage},
+    store::{display_names::DisplayNames, entries::EntryPage, visitor_marks},
 };
 
 /// The beginning of a watch, as its caller: refused when the visitor has no such chat, or `after` is beyond its last visitor
-/// sequence.
+/// sequence. Returns the visitor sequence up to which the team has read it.
 pub(crate) async fn begin_chat_watch(
     app: &App,
     caller: &Caller,
     chat: Uuid,
     after: i64,
-) -> Result<(), ConversationError> {
+) -> Result<i64, ConversationError> {
     let read = app.db.read_for(caller.account).await?;
     let chat = read_chat(&read.conn(), caller, chat).await?;
-    check_cursor(after, chat.last_visitor_sequence)
+    check_cursor(after, chat.last_visitor_sequence)?;
+    Ok(visitor_marks::find_team_mark(&read.conn(), caller.account, chat.id).await?)
 }
 
 /// One read of a watch, after [`begin_chat_watch`]: outside of row-level security (ADR 0013). `after`: visitor sequence of the

@@ -43,6 +43,25 @@ pub(crate) async fn find<C: ConnectionTrait>(
     row.map(Entry::try_from).transpose()
 }
 
+/// Visitor sequence of the newest entry up to this sequence that the visitor sees. None: there is no such entry.
+pub(crate) async fn find_visitor_sequence<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    conversation: Uuid,
+    until: i64,
+) -> Result<Option<i64>, DbErr> {
+    of_conversation(account, conversation)
+        .select_only()
+        .column(Column::VisitorSequence)
+        .filter(Column::Sequence.lte(until))
+        .filter(Column::VisitorSequence.is_not_null())
+        .order_by_desc(Column::Sequence)
+        .limit(1)
+        .into_tuple::<i64>()
+        .one(conn)
+        .await
+}
+
 /// Entries of any account after these sequences, the conversations in the order of their ids.
 pub(crate) async fn list_after_each<C: ConnectionTrait>(
     conn: &C,

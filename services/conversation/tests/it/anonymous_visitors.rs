@@ -329,6 +329,7 @@ async fn s6_x1_an_address_that_the_anonymous_visitor_left_and_the_token_vouches_
 async fn caught_up(updates: &mut Streaming<WatchChatResponse>) {
     assert!(matches!(updates.message().await.unwrap().unwrap().update, Some(Update::CaughtUp(_))));
     assert!(matches!(updates.message().await.unwrap().unwrap().update, Some(Update::State(_))));
+    assert!(matches!(updates.message().await.unwrap().unwrap().update, Some(Update::TeamMarks(_))));
 }
 
 async fn s6_s3_after_a_claim_the_anonymous_visitor_sees_nothing_of_the_chat(mode: Mode) {

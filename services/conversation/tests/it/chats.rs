@@ -100,13 +100,15 @@ async fn c10_a_watch_of_a_chat_is_caught_up_once_and_then_has_what_is_new(mode: 
     }
     let mut stream = fixture.chats("v").watch_chat(watch(&chat.id, 1)).await.unwrap().into_inner();
     let mut updates = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..4 {
         updates.push(stream.message().await.unwrap().unwrap().update.unwrap());
     }
     let request = send(&chat.id, "three");
     fixture.chats("v").send_message(request.clone()).await.unwrap();
     updates.push(stream.message().await.unwrap().unwrap().update.unwrap());
-    let [Update::Entry(old), Update::CaughtUp(_), Update::State(_), Update::Entry(new)] = &updates[..] else {
+    let [Update::Entry(old), Update::CaughtUp(_), Update::State(_), Update::TeamMarks(_), Update::Entry(new)] =
+        &updates[..]
+    else {
         panic!("{updates:?}")
     };
     assert_eq!((old.visitor_sequence, new.visitor_sequence), (2, 3));

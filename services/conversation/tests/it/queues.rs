@@ -158,7 +158,7 @@ fn answer_places(fixture: &Fixture, place: &Arc<AtomicI32>) -> Arc<Mutex<Vec<usi
 async fn watch(fixture: &Fixture, visitor: &str, chat: &str) -> Streaming<WatchChatResponse> {
     let request = WatchChatRequest { chat_id: chat.into(), after_visitor_sequence: 0 };
     let mut updates = fixture.chats(visitor).watch_chat(request).await.unwrap().into_inner();
-    while !matches!(next(&mut updates).await, Update::State(_)) {}
+    while !matches!(next(&mut updates).await, Update::TeamMarks(_)) {}
     updates
 }
 

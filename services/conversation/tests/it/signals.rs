@@ -5,9 +5,9 @@ use std::time::Duration;
 use frontdesk_proto::{
     actor::v1::ActorKind,
     conversation::v1::{
-        ChatTyping, MarkChatReadRequest, SendMessageRequest, ThreadServiceSignalTypingRequest, Typing, VisitorMarks,
-        VisitorServiceSignalTypingRequest, WatchChatRequest, WatchThreadRequest,
-        watch_chat_response::Update as ChatUpdate, watch_thread_response::Update,
+        ChatTyping, MarkChatReadRequest, MarkReadRequest, MarkUnreadRequest, PostCommentRequest, SendMessageRequest,
+        TeamMarks, ThreadServiceSignalTypingRequest, Typing, VisitorMarks, VisitorServiceSignalTypingRequest,
+        WatchChatRequest, WatchThreadRequest, watch_chat_response::Update as ChatUpdate, watch_thread_response::Update,
     },
 };
 use frontdesk_testkit::{Mode, new_id, on_both_modes, reason, request_id};
@@ -24,6 +24,8 @@ on_both_modes!(
     c13_a_second_signal_within_two_seconds_and_one_in_a_closed_chat_have_no_effect,
     c13_the_team_sees_how_far_the_visitor_has_read,
     c13_the_visitors_marks_only_rise,
+    c13_s3_the_visitor_sees_how_far_the_team_has_read_and_not_who,
+    c13_the_mark_of_the_team_only_rises,
     s3_another_visitors_chat_is_neither_marked_nor_signalled,
 );
 
@@ -60,7 +62,7 @@ async fn watch_chat(
 ) -> Streaming<frontdesk_proto::conversation::v1::WatchChatResponse> {
     let request = WatchChatRequest { chat_id: id.into(), after_visitor_sequence: 0 };
     let mut stream = fixture.chats(visitor).watch_chat(request).await.unwrap().into_inner();
-    while !matches!(next_chat_update(&mut stream).await, ChatUpdate::State(_)) {}
+    while !matches!(next_chat_update(&mut stream).await, ChatUpdate::TeamMarks(_)) {}
     stream
 }
 
@@ -179,6 +181,74 @@ async fn c13_the_visitors_marks_only_rise(mode: Mode) {
     assert!(timeout(SILENCE, thread.message()).await.is_err(), "nothing changed");
     mark(&fixture, "v", &chat, (1, 20)).await.unwrap();
     assert_eq!(next_update(&mut thread).await, Update::VisitorMarks(marks(20, 20)));
+}
+
+async fn team_reads(fixture: &Fixture, agent: uuid::Uuid, id: &str, sequence: i32) {
+    let request = MarkReadRequest { conversation_id: id.into(), sequence };
+    fixture.threads(agent).mark_read(request).await.unwrap();
+}
+
+/// A watch of the chat, and the mark of the team with which it began.
+async fn watch_chat_from_mark(
+    fixture: &Fixture,
+    visitor: &str,
+    id: &str,
+) -> (Streaming<frontdesk_proto::conversation::v1::WatchChatResponse>, i32) {
+    let request = WatchChatRequest { chat_id: id.into(), after_visitor_sequence: 0 };
+    let mut stream = fixture.chats(visitor).watch_chat(request).await.unwrap().into_inner();
+    loop {
+        if let ChatUpdate::TeamMarks(marks) = next_chat_update(&mut stream).await {
+            return (stream, marks.read_visitor_sequence);
+        }
+    }
+}
+
+async fn c13_s3_the_visitor_sees_how_far_the_team_has_read_and_not_who(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await.id;
+    for _ in 0..3 {
+        say(&fixture, "v", &chat).await;
+    }
+    // Sequence 4, which the visitor does not see.
+    let comment = PostCommentRequest {
+        conversation_id: chat.clone(),
+        text: "who is this?".into(),
+        request_id: request_id(),
+        ..PostCommentRequest::default()
+    };
+    fixture.threads(ADA).post_comment(comment).await.unwrap();
+    let (mut visitor, begun) = watch_chat_from_mark(&fixture, "v", &chat).await;
+    assert_eq!(begun, 0);
+    team_reads(&fixture, ADA, &chat, 2).await;
+    let team_marks = |read_visitor_sequence| ChatUpdate::TeamMarks(TeamMarks { read_visitor_sequence });
+    assert_eq!(next_chat_update(&mut visitor).await, team_marks(2));
+    team_reads(&fixture, BOB, &chat, 4).await;
+    assert_eq!(next_chat_update(&mut visitor).await, team_marks(3), "by visitor sequence");
+    let (_, later) = watch_chat_from_mark(&fixture, "v", &chat).await;
+    assert_eq!(later, 3, "a watch begins with the mark");
+    mark(&fixture, "v", &chat, (3, 3)).await.unwrap();
+    let (_, later) = watch_chat_from_mark(&fixture, "v", &chat).await;
+    assert_eq!(later, 3, "the visitor's own marks are others");
+    let (_, of_visitor) = watch_thread(&fixture, &chat).await;
+    assert_eq!(of_visitor, marks(3, 3));
+}
+
+async fn c13_the_mark_of_the_team_only_rises(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await.id;
+    for _ in 0..20 {
+        say(&fixture, "v", &chat).await;
+    }
+    twenty(async |number| team_reads(&fixture, ADA, &chat, i32::try_from(number).unwrap() + 1).await).await;
+    let (mut visitor, begun) = watch_chat_from_mark(&fixture, "v", &chat).await;
+    assert_eq!(begun, 20);
+    team_reads(&fixture, BOB, &chat, 7).await;
+    let unread = MarkUnreadRequest { conversation_id: chat.clone(), sequence: 1 };
+    fixture.threads(ADA).mark_unread(unread).await.unwrap();
+    team_reads(&fixture, ADA, &chat, 20).await;
+    assert!(timeout(SILENCE, visitor.message()).await.is_err(), "nothing changed");
+    let (_, later) = watch_chat_from_mark(&fixture, "v", &chat).await;
+    assert_eq!(later, 20);
 }
 
 async fn s3_another_visitors_chat_is_neither_marked_nor_signalled(mode: Mode) {

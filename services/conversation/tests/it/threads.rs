@@ -88,8 +88,10 @@ async fn c10_an_entry_whose_notification_was_lost_is_found_by_the_streams_of_its
     let watched = WatchChatRequest { chat_id: chat.id.clone(), after_visitor_sequence: 2 };
     let mut visitor = fixture.chats("v").watch_chat(watched).await.unwrap().into_inner();
     let mut team = fixture.threads(ADA).watch_thread(watch(&chat.id, 2)).await.unwrap().into_inner();
-    for _ in 0..2 {
+    for _ in 0..3 {
         visitor.message().await.unwrap().unwrap();
+    }
+    for _ in 0..2 {
         team.message().await.unwrap().unwrap();
     }
     // As by a replica whose notification is lost.

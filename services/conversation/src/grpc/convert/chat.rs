@@ -106,19 +106,27 @@ pub(crate) fn widget(widget: &Widget) -> pb::Widget {
 }
 
 /// What the watches of a chat get of a signal. A comment is not for the visitor, and what the visitor does is no news to them.
-pub(crate) fn chat_signal(conversation: Uuid, signal: &[u8]) -> Option<pb::ChatTyping> {
+pub(crate) fn chat_signal(conversation: Uuid, signal: &[u8]) -> Option<pb::watch_chat_response::Update> {
+    use pb::watch_chat_response::Update;
     match serde_json::from_slice(signal).ok()? {
         Signal::Typing { author: Author::Agent { id, name }, comment: false } => {
             let agent = Owner::agent(id);
             let author =
                 pb::ChatAuthor { kind: owner_kind(agent.kind).into(), id: author_id(conversation, agent), name };
-            Some(pb::ChatTyping { author: Some(author) })
+            Some(Update::Typing(pb::ChatTyping { author: Some(author) }))
         }
         Signal::Typing { author: Author::Admin { author_id, name, .. }, comment: false } => {
-            Some(pb::ChatTyping { author: Some(administrator(conversation, author_id, name)) })
+            let author = administrator(conversation, author_id, name);
+            Some(Update::Typing(pb::ChatTyping { author: Some(author) }))
         }
+        Signal::TeamMark { read } => Some(Update::TeamMarks(team_marks(read))),
         Signal::Typing { .. } | Signal::VisitorMarks(_) => None,
     }
+}
+
+/// How far the team has read a chat, without who did.
+pub(crate) fn team_marks(read: i64) -> pb::TeamMarks {
+    pb::TeamMarks { read_visitor_sequence: counter(read) }
 }
 
 /// The place in the queue that the visitor is shown, without ids of policies, teams and agents.

@@ -35,7 +35,7 @@ use crate::{
 };
 
 pub(super) use attachments::{attachment, attachment_limits, upload_target};
-pub(super) use chat::{chat, chat_entry, chat_signal, chat_state, queue_place, widget};
+pub(super) use chat::{chat, chat_entry, chat_signal, chat_state, queue_place, team_marks, widget};
 pub(super) use fields::{
     Fields, anonymous_visitors, email, emails, language, mentions, one, properties, time_zone, visitor_id,
 };
@@ -342,6 +342,7 @@ pub(super) fn thread_signal(signal: &[u8]) -> Option<pb::watch_thread_response::
             Update::Typing(pb::Typing { author: Some(author), comment })
         }
         Signal::VisitorMarks(marks) => Update::VisitorMarks(visitor_marks(marks)),
+        Signal::TeamMark { .. } => return None,
     })
 }
 

@@ -11,6 +11,8 @@ pub(crate) struct Model {
     pub account_id: AccountId,
     pub delivered: i64,
     pub read: i64,
+    /// Visitor sequence up to which the team has read it. 0: nothing.
+    pub team_read: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
