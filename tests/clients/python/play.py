@@ -6,12 +6,14 @@ Tokens come from the environment: ADMIN_TOKEN, AGENT_TOKEN (of the agent AGENT_I
 """
 
 import argparse
+import asyncio
 import email
 import email.policy
 import os
 import re
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 import uuid
@@ -21,6 +23,9 @@ from pathlib import Path
 import grpc
 from grpc_tools import protoc
 from refusal import read_refusal
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from scene import Line
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--protos", required=True)
@@ -60,6 +65,17 @@ deliveries, _ = package("notification.v1.delivery")
 dev, dev_grpc = package("dev.v1.dev")
 
 channel = grpc.insecure_channel(arguments.address)
+
+# The inbox is watched over a line that can be cut.
+loop = asyncio.new_event_loop()
+threading.Thread(target=loop.run_forever, daemon=True).start()
+line = Line(arguments.address)
+asyncio.run_coroutine_threadsafe(line.start(), loop).result()
+cuttable = grpc.insecure_channel(line.address, [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500)])
+
+
+async def cut():
+    line.cut()
 
 
 def calling_as(who):
@@ -136,9 +152,10 @@ print("set up: sender, agent, bot, channel")
 
 
 class OpenChats:
-    """The channel's open conversations, as the agent's program shows them."""
+    """The channel's open conversations, as the agent's program shows them: a list, and watches that go on where it was read."""
 
     def __init__(self):
+        self.openings = 0
         self.request = conversations.ListConversationsRequest(
             channel_ids=[shop.id], statuses=[conversation.CONVERSATION_STATUS_OPEN]
         )
@@ -146,22 +163,29 @@ class OpenChats:
         self.rows, self.cursor = {row.conversation.id: row for row in page.rows}, page.watch_cursor
 
     def watch_until(self, part):
-        """Watches on from the last cursor until `part` holds, and ends the stream."""
-        request = conversations.WatchInboxRequest(inbox=self.request, cursor=self.cursor)
-        updates = inbox.WatchInbox(request, metadata=agent, timeout=60)
-        for response in updates:
-            self.cursor = response.cursor or self.cursor
-            kind = response.WhichOneof("update")
-            if kind == "row":
-                self.rows[response.row.conversation.id] = response.row
-            elif kind == "gone_conversation_id":
-                self.rows.pop(response.gone_conversation_id, None)
-            if part(self.rows):
-                updates.cancel()
-                return
+        """Watches on from the last cursor, across lost connections, until `part` holds, and ends the stream."""
+        while True:
+            self.openings += 1
+            request = conversations.WatchInboxRequest(inbox=self.request, cursor=self.cursor)
+            updates = watched_inbox.WatchInbox(request, metadata=agent, timeout=60, wait_for_ready=True)
+            try:
+                for response in updates:
+                    self.cursor = response.cursor or self.cursor
+                    kind = response.WhichOneof("update")
+                    if kind == "row":
+                        self.rows[response.row.conversation.id] = response.row
+                    elif kind == "gone_conversation_id":
+                        self.rows.pop(response.gone_conversation_id, None)
+                    if part(self.rows):
+                        updates.cancel()
+                        return
+            except grpc.RpcError as error:
+                if error.code() != grpc.StatusCode.UNAVAILABLE:
+                    raise
 
 
 inbox = conversations_grpc.ConversationServiceStub(channel)
+watched_inbox = conversations_grpc.ConversationServiceStub(cuttable)
 open_chats = OpenChats()
 assert not open_chats.rows
 
@@ -207,6 +231,27 @@ reply.request_id = rid()
 first = thread.PostMessage(reply, metadata=agent).entry
 assert thread.PostMessage(reply, metadata=agent).entry == first, "a retry posts once"
 until(lambda entry: "Grace here" in entry.message.text)
+
+# The agent's connection is cut, and meanwhile the visitor writes. The watch goes on from its cursor, and the program shows what a new list has.
+written = []
+
+
+def shows_what_was_written(rows):
+    if not written:
+        asyncio.run_coroutine_threadsafe(cut(), loop).result()
+        squeaks = visitors.SendMessageRequest(chat_id=chat.id, text="It squeaks.", request_id=rid())
+        written.append(widget.SendMessage(squeaks, metadata=visitor).entry)
+        line.down = False
+    return rows[chat.id].last_entry.message.text == "It squeaks."
+
+
+opened = open_chats.openings
+open_chats.watch_until(shows_what_was_written)
+assert open_chats.openings > opened + 1, "the connection was cut"
+listed = inbox.ListConversations(open_chats.request, metadata=agent).rows
+versions = [{row.conversation.id: row.conversation.version for row in rows} for rows in (listed, open_chats.rows.values())]
+assert versions[0] == versions[1], versions
+print("followed the inbox across a cut connection")
 
 # The agent's back end uploads a file, which goes with an insert of the library and a rich text; a comment mentions a colleague.
 prices = b"front wheel,20\nrear wheel,25\n"
