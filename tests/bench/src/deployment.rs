@@ -297,6 +297,11 @@ impl Deployment {
         connect(self.address(), &self.tokens.caller(kind, subject, email)).await
     }
 
+    /// The `authorization` header of this visitor.
+    pub fn visitor(&self, visitor: &str) -> String {
+        self.tokens.caller(CallerKind::Visitor, visitor, None)
+    }
+
     fn database_name(&self) -> String {
         self.database_of("conversation")
     }

@@ -39,6 +39,29 @@ pub fn conversations() -> String {
     )
 }
 
+/// Id of the chat of a widget, which is numbered.
+pub fn widget_chat(number: usize) -> String {
+    format!("00000000-0000-7000-8200-{}", 100_000_000_000 + number)
+}
+
+/// Its visitor.
+pub fn widget_visitor(number: usize) -> String {
+    format!("widget-{number}")
+}
+
+/// The statement that inserts the chats of this number of widgets, without entries.
+pub fn widgets(count: usize) -> String {
+    format!(
+        "INSERT INTO conversations (id, account_id, channel_id, visitor_id, status, page_url, page_title, epoch, bot_in_charge,
+            had_agent, last_sequence, last_visitor_sequence, close_number, created_at, last_visitor_activity_at,
+            last_activity_at, version)
+        SELECT ('00000000-0000-7000-8200-' || (100000000000 + number)::text)::uuid, '{ACCOUNT}', '{CHANNEL}',
+            'widget-' || number, 'OPEN', 'https://shop.example/page', 'The page', 1, FALSE, FALSE, 0, 0, 0, {NOW_US}, {NOW_US},
+            {NOW_US}, 1
+        FROM generate_series(0, {count} - 1) AS number"
+    )
+}
+
 /// The statements that store closed conversations with entries of the usual size, and bring the planner's statistics up to date.
 pub fn stored_conversations(conversations: u32, entries: u32) -> [String; 4] {
     let id = "('00000000-0000-7000-9000-' || (100000000000 + number)::text)::uuid";

@@ -220,6 +220,7 @@ async fn measure_deployment(selected: &[Name], plan: Plan, cli: &Cli) -> Vec<Row
     }
     if selected.contains(&Name::Q3) {
         rows.extend(q3_idle_watches::run(&deployment, plan).await);
+        rows.extend(q3_idle_watches::widgets(&deployment, plan).await);
     }
     // With the in-process bus there is one process.
     if selected.contains(&Name::Q3Sessions) && cli.bus == BusKind::Nats {

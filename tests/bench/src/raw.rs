@@ -7,7 +7,7 @@
 use std::{io, time::Duration};
 
 use h2::{RecvStream, client::SendRequest};
-use http::{HeaderMap, Request, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, Uri, header};
 use prost::bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::net::TcpStream;
 use tonic::{Code, Status};
@@ -16,6 +16,8 @@ use tonic::{Code, Status};
 pub const POST_MESSAGE: &str = "/frontdesk.conversation.v1.ThreadService/PostMessage";
 /// Path of WatchThread.
 pub const WATCH_THREAD: &str = "/frontdesk.conversation.v1.ThreadService/WatchThread";
+/// Path of WatchChat.
+const WATCH_CHAT: &str = "/frontdesk.conversation.v1.VisitorService/WatchChat";
 /// Path of WatchInbox.
 const WATCH_INBOX: &str = "/frontdesk.conversation.v1.ConversationService/WatchInbox";
 
@@ -59,6 +61,7 @@ pub struct Connection {
     post: Request<()>,
     watch: Request<()>,
     watch_inbox: Request<()>,
+    watch_chat: Request<()>,
 }
 
 impl Connection {
@@ -80,7 +83,8 @@ impl Connection {
                 .map_err(io::Error::other)
         };
         let (post, watch, watch_inbox) = (request(POST_MESSAGE)?, request(WATCH_THREAD)?, request(WATCH_INBOX)?);
-        Ok(Self { requests, post, watch, watch_inbox })
+        let watch_chat = request(WATCH_CHAT)?;
+        Ok(Self { requests, post, watch, watch_inbox, watch_chat })
     }
 
     /// Posts a message.
@@ -114,6 +118,15 @@ impl Connection {
     /// Opens a watch of the inbox.
     pub async fn watch_inbox(&self, message: Bytes) -> Result<Watch, Status> {
         Ok(Watch(self.call(self.watch_inbox.clone(), message).await?))
+    }
+
+    /// Opens a watch of a chat, with the `authorization` header of its visitor.
+    pub async fn watch_chat(&self, message: Bytes, authorization: &str) -> Result<Watch, Status> {
+        let authorization =
+            HeaderValue::from_str(authorization).map_err(|error| unavailable(io::Error::other(error)))?;
+        let mut request = self.watch_chat.clone();
+        request.headers_mut().insert(header::AUTHORIZATION, authorization);
+        Ok(Watch(self.call(request, message).await?))
     }
 
     /// Calls a method. Returns the messages of the response when its head has arrived.
