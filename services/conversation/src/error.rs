@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use crate::domain::{
     AccountJobStatus, AttachmentRejection, AttachmentStatus, CodeRefusal, ContactJobStatus, Conversation, FileRefusal,
-    MergeLimit, NotAdmitted, Owner, OwnerKind, Rejection, SettingRefusal, StorageFull, StorageOwner, Taken,
+    MergeLimit, MistypedProperty, NotAdmitted, Owner, OwnerKind, Rejection, SettingRefusal, StorageFull, StorageOwner,
+    Taken,
 };
 
 /// Domain of the service's errors in `google.rpc.ErrorInfo`.
@@ -113,6 +114,9 @@ pub(crate) enum ConversationError {
     /// The installation does not allow the value of a setting.
     #[error("{}", setting_message(.0))]
     SettingNotAllowed(SettingRefusal),
+    /// A property of a contact has another type.
+    #[error("{}", mistyped_message(.0))]
+    PropertyMistyped(MistypedProperty),
     /// A channel names opening hours that do not exist or were deleted.
     #[error(
         "opening_hours_id: the account has no such opening hours, or they were deleted; create them first, or leave the field empty"
@@ -378,6 +382,14 @@ fn storage_message(full: &StorageFull) -> String {
     }
 }
 
+fn mistyped_message(mistyped: &MistypedProperty) -> String {
+    let MistypedProperty { property, expected } = mistyped;
+    format!(
+        "properties: {property} {} in this account; UpdateSettings changes the types of properties",
+        expected.remedy()
+    )
+}
+
 fn setting_message(refusal: &SettingRefusal) -> String {
     match refusal {
         SettingRefusal::MediaType { media_type, allowed } => {
@@ -518,6 +530,11 @@ impl From<ConversationError> for Status {
                 error(Code::FailedPrecondition, Reason::SettingNotAllowed)
                     .with("field", "max_attachment_size_bytes")
                     .with("max_size_bytes", limit)
+            }
+            E::PropertyMistyped(MistypedProperty { property, expected }) => {
+                error(Code::FailedPrecondition, Reason::ContactPropertyMistyped)
+                    .with("property", property)
+                    .with("value_type", expected.as_str())
             }
             E::OpeningHoursUnknown => error(Code::FailedPrecondition, Reason::OpeningHoursUnknown),
             E::RoutingPolicyUnknown => error(Code::FailedPrecondition, Reason::RoutingPolicyUnknown),

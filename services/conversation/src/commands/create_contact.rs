@@ -1,12 +1,14 @@
 //! The team creates a contact (rules X1, X2).
 
+use std::collections::BTreeMap;
+
 use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
 use super::steps::{
     lock_addresses, require_active_caller, require_active_owner, require_known_caller, require_known_owner,
-    take_typed_emails,
+    require_property_types, take_typed_emails,
 };
 use crate::{
     App,
@@ -49,6 +51,7 @@ async fn try_create(app: &App, caller: &Caller, command: &CreateContact) -> Resu
     let empty = Contact::new(tx.new_id(), caller.account, now);
     let contact = empty.updated(command.contact.clone(), now).unwrap_or(empty);
     require_active_owner(&tx, caller, None, contact.owner).await?;
+    require_property_types(&tx, &BTreeMap::new(), &contact).await?;
     take_typed_emails(app, &mut tx, &contact, now).await?;
     if let Some(taken) = contacts::insert(&mut tx, &contact).await? {
         return Err(ConversationError::Taken(taken));

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::steps::{
     lock_addresses, require_active_caller, require_active_owner, require_known_caller, require_known_owner,
-    take_typed_emails,
+    require_property_types, take_typed_emails,
 };
 use crate::{
     App,
@@ -62,6 +62,7 @@ async fn try_update(app: &App, caller: &Caller, command: &UpdateContact) -> Resu
 
     require_active_caller(&tx, caller).await?;
     require_active_owner(&tx, caller, contact.owner, updated.owner).await?;
+    require_property_types(&tx, &contact.properties, &updated).await?;
     take_typed_emails(app, &mut tx, &updated, now).await?;
     if let Some(taken) = contacts::save(&mut tx, &mut updated, now).await? {
         return Err(ConversationError::Taken(taken));

@@ -3,7 +3,7 @@
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 
-use super::AttachmentPolicy;
+use super::{AttachmentPolicy, PropertyTypes};
 
 /// Settings of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub(crate) struct AccountSettings {
     pub(crate) updated_at: Option<Time>,
     /// Number of the settings' events; also their etag.
     pub(crate) version: i64,
+    /// Types of properties of contacts.
+    pub(crate) property_types: PropertyTypes,
 }
 
 /// What an update changes. None: unchanged.
@@ -31,6 +33,7 @@ pub(crate) struct AccountSettingsUpdate {
     pub(crate) max_attachment_size: Option<Option<i64>>,
     pub(crate) visitor_attachments_enabled: Option<bool>,
     pub(crate) own_tickets_only: Option<bool>,
+    pub(crate) property_types: Option<PropertyTypes>,
 }
 
 /// A value of a setting that the installation does not allow.
@@ -53,6 +56,7 @@ impl AccountSettings {
             own_tickets_only: false,
             updated_at: None,
             version: 0,
+            property_types: PropertyTypes::new(),
         }
     }
 
@@ -68,6 +72,7 @@ impl AccountSettings {
             max_attachment_size: update.max_attachment_size.unwrap_or(self.max_attachment_size),
             visitor_attachments_enabled: update.visitor_attachments_enabled.unwrap_or(self.visitor_attachments_enabled),
             own_tickets_only: update.own_tickets_only.unwrap_or(self.own_tickets_only),
+            property_types: update.property_types.unwrap_or_else(|| self.property_types.clone()),
             ..self.clone()
         };
         (after != *self).then_some(after)
@@ -110,6 +115,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::PropertyType;
 
     fn installation(media_types: &[&str], max_size: i64) -> AttachmentPolicy {
         let media_types = media_types.iter().map(|media_type| (*media_type).to_owned()).collect();
@@ -172,6 +178,7 @@ mod tests {
             max_attachment_size: Some(Some(7)),
             visitor_attachments_enabled: Some(false),
             own_tickets_only: Some(true),
+            property_types: Some([("age".to_owned(), PropertyType::Number)].into()),
         };
         let changed = settings().updated(update.clone()).unwrap();
         assert_eq!(changed.updated(update), None);
@@ -181,6 +188,7 @@ mod tests {
             max_attachment_size: Some(None),
             visitor_attachments_enabled: Some(true),
             own_tickets_only: Some(false),
+            property_types: Some(PropertyTypes::new()),
         };
         assert_eq!(changed.updated(defaults), Some(settings()));
     }

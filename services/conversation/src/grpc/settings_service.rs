@@ -39,11 +39,13 @@ impl SettingsService for Settings {
     ) -> Result<Response<pb::UpdateSettingsResponse>, Status> {
         let (caller, request) = validated(request)?;
         let size = request.max_attachment_size_bytes;
+        let property_types = request.contact_properties.map(|list| convert::property_types(&list.properties));
         let update = AccountSettingsUpdate {
             attachment_media_types: request.attachment_media_types.map(|types| types.media_types),
             max_attachment_size: size.map(|size| Some(i64::from(size)).filter(|size| *size > 0)),
             visitor_attachments_enabled: request.visitor_attachments_enabled,
             own_tickets_only: request.transcripts_only_blocked_by_own_tickets,
+            property_types: convert::one(property_types.transpose())?,
         };
         let command = UpdateSettings { update, etag: request.etag };
         let settings = commands::update_settings(&self.0, &caller, command).await?;

@@ -84,6 +84,10 @@ impl MigratorTrait for Migrator {
             Box::new(frontdesk_db::ACCOUNT_STATES),
             Box::new(Sql { name: "conversation_029_account_jobs", text: include_str!("029_account_jobs.sql") }),
             Box::new(Sql { name: "conversation_032_team_marks", text: include_str!("032_team_marks.sql") }),
+            Box::new(Sql {
+                name: "conversation_033_contact_property_types",
+                text: include_str!("033_contact_property_types.sql"),
+            }),
         ]
     }
 }

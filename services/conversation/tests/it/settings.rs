@@ -1,14 +1,16 @@
-//! `SettingsService`, and what follows the settings: rules C5, C12, S2, T2.
+//! `SettingsService`, and what follows the settings: rules C5, C12, S2, T2, X2.
 
 use frontdesk_proto::{
     conversation::v1::{
-        AttachmentLimits, AttachmentMediaTypes, AttachmentStatus, CreateAttachmentRequest, GetAttachmentRequest,
-        GetSettingsRequest, GetWidgetRequest, Settings, UpdateSettingsRequest,
+        AttachmentLimits, AttachmentMediaTypes, AttachmentStatus, Contact, ContactProperties,
+        ContactPropertyDefinition, ContactPropertyDefinitions, ContactPropertyType, CreateAttachmentRequest,
+        CreateContactRequest, GetAttachmentRequest, GetSettingsRequest, GetWidgetRequest, Settings,
+        UpdateContactRequest, UpdateSettingsRequest, contact_service_client::ContactServiceClient,
         settings_service_client::SettingsServiceClient,
     },
     event::v1::{ConversationClosed, SettingsUpdated},
 };
-use frontdesk_testkit::{Mode, metadata, on_both_modes, reason};
+use frontdesk_testkit::{Mode, metadata, on_both_modes, reason, request_id};
 use http::StatusCode;
 use tonic::{Code, Status};
 
@@ -31,6 +33,8 @@ on_both_modes!(
     a2_an_agent_changes_settings_by_permission_and_while_they_are_active,
     s2_each_account_has_its_own_settings,
     t2_with_the_setting_only_tickets_of_the_chat_count_from_the_next_close_on,
+    x2_properties_of_contacts_have_the_types_of_the_settings,
+    x2_each_property_has_one_type_and_the_new_list_replaces_the_old_one,
 );
 
 async fn get(fixture: &Fixture) -> Settings {
@@ -257,4 +261,85 @@ async fn t2_with_the_setting_only_tickets_of_the_chat_count_from_the_next_close_
     assert!(had_ticket(&with_ticket).await, "its own ticket counts");
     let events = fixture.service.appended::<ConversationClosed>().await;
     assert_eq!(events.iter().map(|closed| closed.had_ticket).collect::<Vec<_>>(), [true, false, true]);
+}
+
+fn property_types(types: &[(&str, ContactPropertyType)]) -> UpdateSettingsRequest {
+    let definition = |(property, value_type): &(&str, ContactPropertyType)| ContactPropertyDefinition {
+        property: (*property).to_owned(),
+        value_type: (*value_type).into(),
+    };
+    let properties = types.iter().map(definition).collect();
+    UpdateSettingsRequest {
+        contact_properties: Some(ContactPropertyDefinitions { properties }),
+        ..UpdateSettingsRequest::default()
+    }
+}
+
+fn properties(all: &[(&str, &str)]) -> ContactProperties {
+    let properties = all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    ContactProperties { properties }
+}
+
+async fn set_properties(fixture: &Fixture, contact: &str, all: &[(&str, &str)]) -> Result<Contact, Status> {
+    let request = UpdateContactRequest {
+        contact_id: contact.into(),
+        properties: Some(properties(all)),
+        ..UpdateContactRequest::default()
+    };
+    Ok(fixture.contacts().update_contact(request).await?.into_inner().contact.unwrap())
+}
+
+async fn x2_properties_of_contacts_have_the_types_of_the_settings(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let request = CreateContactRequest {
+        name: "Vera".into(),
+        properties: properties(&[("age", "unknown"), ("town", "Rome")]).properties,
+        request_id: request_id(),
+        ..CreateContactRequest::default()
+    };
+    let contact = fixture.contacts().create_contact(request.clone()).await.unwrap().into_inner().contact.unwrap();
+    let set = update(&fixture, property_types(&[("age", ContactPropertyType::Number)])).await;
+    assert_eq!(set, get(&fixture).await);
+    // What the contact has stays, and so do values of properties without a type.
+    set_properties(&fixture, &contact.id, &[("age", "unknown"), ("town", "42")]).await.unwrap();
+    let mistyped = set_properties(&fixture, &contact.id, &[("age", "old"), ("town", "Milan")]).await.unwrap_err();
+    let other = CreateContactRequest { request_id: request_id(), ..request.clone() };
+    let created = fixture.contacts().create_contact(other).await.unwrap_err();
+    for refused in [mistyped, created] {
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        assert_eq!(reason(&refused), "CONTACT_PROPERTY_MISTYPED");
+        assert_eq!(
+            (metadata(&refused, "property").as_str(), metadata(&refused, "value_type").as_str()),
+            ("age", "NUMBER")
+        );
+    }
+    let typed = set_properties(&fixture, &contact.id, &[("age", "41.5")]).await.unwrap();
+    assert_eq!(typed.properties, properties(&[("age", "41.5")]).properties, "a refused update changes nothing");
+    // A repeat gets the first answer, whatever its values are now.
+    let repeated = fixture.contacts().create_contact(request).await.unwrap().into_inner().contact.unwrap();
+    assert_eq!(repeated, typed);
+    let mut elsewhere = ContactServiceClient::new(fixture.in_another_account().as_admin());
+    let free = CreateContactRequest {
+        properties: properties(&[("age", "old")]).properties,
+        request_id: request_id(),
+        ..CreateContactRequest::default()
+    };
+    elsewhere.create_contact(free).await.unwrap();
+}
+
+async fn x2_each_property_has_one_type_and_the_new_list_replaces_the_old_one(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let two = [("vip", ContactPropertyType::Boolean), ("born", ContactPropertyType::Date)];
+    let set = update(&fixture, property_types(&two)).await;
+    let names: Vec<_> = set.contact_properties.iter().map(|one| (one.property.as_str(), one.value_type())).collect();
+    assert_eq!(names, [("born", ContactPropertyType::Date), ("vip", ContactPropertyType::Boolean)], "by name");
+    assert_eq!(update(&fixture, property_types(&two)).await, set, "again changes nothing");
+    let twice = property_types(&[("vip", ContactPropertyType::Boolean), ("vip", ContactPropertyType::Text)]);
+    assert_eq!(try_update(&fixture, twice).await.unwrap_err().code(), Code::InvalidArgument);
+    let unspecified = property_types(&[("vip", ContactPropertyType::Unspecified)]);
+    assert_eq!(try_update(&fixture, unspecified).await.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(get(&fixture).await, set);
+    let links = update(&fixture, property_types(&[("site", ContactPropertyType::Link)])).await;
+    assert_eq!(links.contact_properties.len(), 1);
+    assert!(update(&fixture, property_types(&[])).await.contact_properties.is_empty());
 }

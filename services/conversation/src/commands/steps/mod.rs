@@ -17,6 +17,7 @@ mod identify_visitor;
 mod language_of_contact;
 mod link_visitor;
 mod lock_identities;
+mod property_types;
 mod record_visitor_answer;
 mod reject;
 mod require_routing_policy;
@@ -47,6 +48,7 @@ pub(super) use identify_visitor::{
 pub(super) use language_of_contact::give_language;
 pub(super) use link_visitor::{VisitorInChat, link_visitor, remove_if_unused, settle_tickets};
 pub(super) use lock_identities::{Identities, lock_addresses};
+pub(super) use property_types::require_property_types;
 pub(super) use record_visitor_answer::{VisitorAnswer, record_visitor_answer};
 pub(super) use reject::reject;
 pub(super) use require_routing_policy::require_routing_policy;

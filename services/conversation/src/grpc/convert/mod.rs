@@ -46,7 +46,7 @@ pub(super) use records::{
 pub(super) use rich_text::message_text;
 use rich_text::rich_text;
 pub(super) use search::{found, search_query};
-pub(super) use settings::settings;
+pub(super) use settings::{property_types, settings};
 pub(super) use start_context::start_context;
 
 /// Maximum length of the text in a row of the inbox (characters).

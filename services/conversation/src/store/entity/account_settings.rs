@@ -19,6 +19,8 @@ pub(crate) struct Model {
     pub own_tickets_only: bool,
     pub updated_at: Option<Time>,
     pub version: i64,
+    /// A JSON object.
+    pub contact_property_types: String,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -36,6 +38,8 @@ impl From<AccountSettings> for Model {
             own_tickets_only: settings.own_tickets_only,
             updated_at: settings.updated_at,
             version: settings.version,
+            // Its serialisation does not fail.
+            contact_property_types: serde_json::to_string(&settings.property_types).unwrap_or_else(|_| "{}".into()),
         }
     }
 }
@@ -46,6 +50,7 @@ impl TryFrom<Model> for AccountSettings {
     fn try_from(row: Model) -> Result<Self, DbErr> {
         // An empty list would allow more than was set.
         let media_types = serde_json::from_str(&row.attachment_media_types);
+        let property_types = serde_json::from_str(&row.contact_property_types);
         Ok(Self {
             account: row.account_id,
             attachment_media_types: media_types.map_err(|error| DbErr::Type(error.to_string()))?,
@@ -54,6 +59,7 @@ impl TryFrom<Model> for AccountSettings {
             own_tickets_only: row.own_tickets_only,
             updated_at: row.updated_at,
             version: row.version,
+            property_types: property_types.map_err(|error| DbErr::Type(error.to_string()))?,
         })
     }
 }
