@@ -30,6 +30,7 @@ on_both_modes!(
     e5_twenty_timeouts_at_once_close_once,
     b4_e2_a_conversation_that_cannot_be_closed_holds_up_no_other_one,
     b4_a_caller_of_the_release_before_is_refused_after_the_others_are_closed,
+    s2_a_conversation_under_another_account_is_answered_like_an_absent_one,
 );
 
 fn idle(account: AccountId, chat: &BotChat) -> IdleConversation {
@@ -185,4 +186,15 @@ async fn b4_a_locked_conversation_is_put_off_and_the_others_are_closed() {
     drop(tx);
     let results = close_idle(&fixture, asked).await;
     assert!(results.iter().all(|result| result.outcome() == IdleOutcome::Closed), "{results:?}");
+}
+
+async fn s2_a_conversation_under_another_account_is_answered_like_an_absent_one(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let silent = fixture.bot_chat("v").await;
+    fixture.service.clock.advance(TIMEOUT).unwrap();
+    let other = fixture.in_another_account().account;
+    let results = close_idle(&fixture, vec![idle(other, &silent), idle(fixture.account, &silent)]).await;
+    assert_eq!([results[0].outcome(), results[1].outcome()], [IdleOutcome::NotFound, IdleOutcome::Closed]);
+    let again = close_idle(&fixture, vec![idle(other, &silent)]).await;
+    assert_eq!(again[0].outcome(), IdleOutcome::NotFound, "also when it is closed");
 }

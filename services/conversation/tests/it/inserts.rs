@@ -28,6 +28,7 @@ on_both_modes!(
     c6_inserts_are_found_by_kind_tags_and_the_beginnings_of_words,
     c6_inserts_are_listed_by_title_in_pages,
     c6_c12_a_repeat_of_an_update_changes_nothing_and_a_stale_etag_is_refused,
+    c6_twenty_updates_of_one_etag_and_one_wins,
     c6_a_deleted_insert_frees_its_shortcut_and_can_be_undeleted,
     c6_an_insert_is_rendered_for_the_contact_the_agent_and_the_channel,
     c6_x1_a_visitor_who_typed_a_contacts_address_gets_nothing_of_the_contact,
@@ -269,6 +270,23 @@ async fn c6_c12_a_repeat_of_an_update_changes_nothing_and_a_stale_etag_is_refuse
     assert_eq!(fixture.service.appended::<InsertUpdated>().await.len(), 1);
     delete(&fixture, &updated.id).await;
     assert_eq!(reason(&inserts.update_insert(request).await.unwrap_err()), "INSERT_DELETED");
+}
+
+async fn c6_twenty_updates_of_one_etag_and_one_wins(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let created = create(&fixture, snippet("A", "x")).await;
+    let updates = twenty(|number| {
+        let (mut inserts, title) = (fixture.inserts(ADA), Some(format!("B{number}")));
+        let (insert_id, etag) = (created.id.clone(), created.etag.clone());
+        async move {
+            let request = UpdateInsertRequest { insert_id, title, etag, ..UpdateInsertRequest::default() };
+            inserts.update_insert(request).await
+        }
+    });
+    let refused: Vec<_> = updates.await.into_iter().filter_map(Result::err).collect();
+    assert_eq!(refused.len(), 19);
+    assert!(refused.iter().all(|status| status.code() == Code::Aborted && reason(status) == "ETAG_MISMATCH"));
+    assert_eq!(get(&fixture, &created.id).await.version, 2);
 }
 
 async fn c6_a_deleted_insert_frees_its_shortcut_and_can_be_undeleted(mode: Mode) {

@@ -1,19 +1,24 @@
-//! What the team reads: `ListEntries`, `WatchThread`. Rules C3, C10.
+//! What the team reads: `ListEntries`, `WatchThread`. Rules C3, C10, C14.
 
 use std::time::Duration;
 
 use frontdesk_proto::conversation::v1::{
-    ListEntriesRequest, WatchChatRequest, WatchThreadRequest, thread_service_client::ThreadServiceClient,
-    watch_chat_response::Update as ChatUpdate, watch_thread_response::Update,
+    ListEntriesRequest, PostCommentRequest, WatchChatRequest, WatchThreadRequest,
+    thread_service_client::ThreadServiceClient, watch_chat_response::Update as ChatUpdate,
+    watch_thread_response::Update,
 };
-use frontdesk_testkit::{Mode, metadata, on_both_modes, reason};
+use frontdesk_testkit::{Mode, metadata, on_both_modes, reason, request_id};
 use sea_orm::ConnectionTrait;
 use tonic::Code;
 
-use crate::fixture::{ADA, Fixture};
+use crate::{
+    close_conversation::close,
+    fixture::{ADA, Fixture},
+};
 
 on_both_modes!(
     c3_a_page_of_a_thread_is_cut_at_its_maximum,
+    c14_a_thread_as_of_an_entry_stays_the_same_whatever_follows,
     c10_a_watch_of_a_thread_is_caught_up_once_and_then_has_what_is_new,
     c10_a_number_beyond_the_last_entry_is_refused,
     c10_an_entry_whose_notification_was_lost_is_found_by_the_streams_of_its_conversation,
@@ -37,6 +42,36 @@ async fn c3_a_page_of_a_thread_is_cut_at_its_maximum(mode: Mode) {
         let page = fixture.threads(ADA).list_entries(request).await.unwrap().into_inner();
         assert_eq!((page.entries.len(), page.has_more), (expected, expected == 1));
     }
+}
+
+async fn c14_a_thread_as_of_an_entry_stays_the_same_whatever_follows(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await;
+    for text in ["one", "two"] {
+        fixture.post(&chat.id, text).await;
+    }
+    let as_of = async |until_sequence: i32, page_size: i32| {
+        let request = ListEntriesRequest { until_sequence, page_size, ..entries_of(&chat.id) };
+        fixture.threads(ADA).list_entries(request).await.unwrap().into_inner()
+    };
+    let before = as_of(3, 0).await;
+    assert_eq!((before.entries.len(), before.has_more), (3, false));
+    assert_eq!(before.entries, fixture.entries(&chat.id).await);
+    close(&fixture, &chat.id).await;
+    let comment = PostCommentRequest {
+        conversation_id: chat.id.clone(),
+        text: "done".into(),
+        request_id: request_id(),
+        ..PostCommentRequest::default()
+    };
+    fixture.threads(ADA).post_comment(comment).await.unwrap();
+    assert_eq!(as_of(3, 0).await, before);
+    assert_eq!((as_of(4, 0).await.entries.len(), as_of(0, 0).await.entries.len()), (4, 5));
+    assert_eq!(as_of(9, 0).await.entries.len(), 5, "beyond the newest: up to the newest");
+    let page = as_of(3, 2).await;
+    assert_eq!((page.entries.len(), page.has_more), (2, true));
+    let last = as_of(2, 2).await;
+    assert_eq!((last.entries.len(), last.has_more), (2, false), "no more as of that entry");
 }
 
 async fn c10_a_watch_of_a_thread_is_caught_up_once_and_then_has_what_is_new(mode: Mode) {
