@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use frontdesk_notification::{NotificationSettings, SmtpSettings};
 use frontdesk_proto::{event::v1::DeliverySent, notification::v1::DeliveryStatus};
-use frontdesk_testkit::{Mode, on_both_modes, wait_for};
+use frontdesk_testkit::{Mode, new_id, on_both_modes, wait_for};
 
 use crate::{
     fixture::{Account, Fixture, smtp},
@@ -34,7 +34,7 @@ fn unlimited(port: u16) -> NotificationSettings {
 async fn queue(account: &Account, addresses: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut deliveries = Vec::new();
     for address in addresses {
-        deliveries.push(account.create_sender(&address, &address).await.unwrap().delivery_id);
+        deliveries.push(account.create_sender(&address, &new_id().to_string()).await.unwrap().delivery_id);
     }
     deliveries
 }
