@@ -11,7 +11,7 @@ use frontdesk_proto::{
         Agent, AgentCapacity, AgentStatus, AssignConversationRequest, Assignment, Availability, CreateAgentRequest,
         CreateRoutingPolicyRequest, CreateTeamRequest, GetAgentRequest, GetAgentStatusRequest, GetQueuePlaceRequest,
         ListAssignmentsRequest, RoutingPolicy, RoutingRules, RoutingStep, RoutingStrategy, SetAvailabilityRequest,
-        TakeOverConversationRequest, Team, UnassignConversationRequest, UpdateAgentRequest, agent_capacity::Limit,
+        TakeOverConversationRequest, Team, UnassignConversationRequest, agent_capacity::Limit,
         assignment_service_client::AssignmentServiceClient, availability_service_client::AvailabilityServiceClient,
         roster_service_client::RosterServiceClient, routing_policy_service_client::RoutingPolicyServiceClient,
         routing_service_client::RoutingServiceClient, team_service_client::TeamServiceClient,
@@ -84,10 +84,10 @@ impl Fixture {
 
     /// Adds an agent who is available and takes up to this many conversations.
     pub async fn available(&self, account: AccountId, handle: &str, capacity: i32) -> Agent {
-        let agent = self.agent(account, handle).await;
+        // With its capacity from the start: where routing asks for no availability, it gives conversations at once.
         let capacity = Some(AgentCapacity { limit: Some(Limit::Conversations(capacity)) });
-        let update = UpdateAgentRequest { agent_id: agent.id.clone(), capacity, ..UpdateAgentRequest::default() };
-        self.roster(account).update_agent(update).await.unwrap();
+        let create = CreateAgentRequest { capacity, ..new_agent(handle, &format!("create-{handle}")) };
+        let agent = self.roster(account).create_agent(create).await.unwrap().into_inner().agent.unwrap();
         self.set_availability(account, &agent, Availability::Available).await;
         agent
     }

@@ -19,7 +19,7 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 pub use batch::Events;
-pub use handled::mark_handled;
+pub use handled::{mark_all_handled, mark_handled};
 pub use relay::{publish_waiting, relay};
 pub use retention::{ACCOUNT_TABLE, RETENTIONS, has_waiting_event_of};
 pub use stream::publish_again;

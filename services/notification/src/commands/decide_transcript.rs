@@ -63,22 +63,26 @@ pub(crate) async fn decide_transcript(
     Ok(())
 }
 
-/// Decides about closes whose facts alone rule a transcript out, such as those of bots' chats, in one transaction. Each comes with the
-/// `traceparent` of its event. Returns whether it did: not if one of them has a decision already.
+/// Decides about closes whose facts alone rule a transcript out, such as those of bots' chats, in one transaction. Each comes with its
+/// event. Returns whether it did: not if an event was handled or a close was decided before.
 pub(crate) async fn decide_by_facts(
     app: &App,
-    closes: Vec<(ConversationClose, SkipReason, &str)>,
+    consumer: &str,
+    closes: Vec<(ConversationClose, SkipReason, &Event)>,
 ) -> Result<bool, DbErr> {
     if closes.is_empty() {
         return Ok(false);
     }
     let mut tx = app.db.begin().await?;
+    if !frontdesk_outbox::mark_all_handled(&tx, consumer, closes.iter().map(|(_, _, event)| *event)).await? {
+        return Ok(false);
+    }
     let now = tx.now().await?;
     let (mut decisions, mut events) = (Vec::new(), Events::new(now));
-    for (close, reason, traceparent) in closes {
+    for (close, reason, event) in closes {
         let (id, skip_reason) = (tx.new_id(), Some(reason));
         let decision = TranscriptDecision { id, close, skip_reason, delivery: None, created_at: now };
-        store::events::push_transcript_decided(&mut events, &decision, traceparent);
+        store::events::push_transcript_decided(&mut events, &decision, &event.traceparent);
         decisions.push(decision);
     }
     if !store::transcript_decisions::insert_all_once(&tx, &decisions).await? {

@@ -49,11 +49,11 @@ impl Consumer for DecideTranscripts {
         let by_facts = |event| {
             let close = close(event).ok()?;
             let reason = decide(&close.facts, None)?;
-            Some((close, reason, event.traceparent.as_str()))
+            Some((close, reason, event))
         };
         let closes: Vec<_> = events.iter().map(by_facts).collect();
         let by_facts: Vec<bool> = closes.iter().map(Option::is_some).collect();
-        let decided = commands::decide_by_facts(&self.0, closes.into_iter().flatten().collect()).await;
+        let decided = commands::decide_by_facts(&self.0, NAME, closes.into_iter().flatten().collect()).await;
         let decided = decided.unwrap_or_else(|error| {
             tracing::debug!(%error, "closes are decided one by one");
             false
