@@ -329,7 +329,9 @@ pub(super) async fn append_ticket_updated(tx: &mut Tx, ticket: &Ticket) -> Resul
 /// Appends `SettingsUpdated`.
 pub(super) async fn append_settings_updated(tx: &mut Tx, settings: &AccountSettings) -> Result<(), DbErr> {
     let AccountSettings { account, version, .. } = *settings;
-    append(tx, aggregate(account, "settings", account.0, version), &pb::SettingsUpdated {}).await
+    // Not the account's id: versions are counted for each id, and those of the account are of its states.
+    let id = Uuid::new_v5(&account.0, b"settings");
+    append(tx, aggregate(account, "settings", id, version), &pb::SettingsUpdated {}).await
 }
 
 fn channel_aggregate(channel: &Channel) -> Aggregate {

@@ -9,7 +9,8 @@ use frontdesk_proto::{
     conversation::v1::{
         AccountJob, AccountJobStatus, CancelAccountEndRequest, CreateAccountExportLinkRequest, EndAccountRequest,
         GetAccountJobRequest, GetConversationRequest, ListAccountJobsRequest, ListChannelsRequest, SendMessageRequest,
-        account_job_service_client::AccountJobServiceClient, conversation_service_client::ConversationServiceClient,
+        UpdateSettingsRequest, account_job_service_client::AccountJobServiceClient,
+        conversation_service_client::ConversationServiceClient,
     },
     event::v1::{AccountErased, AccountState, AccountStateChanged, AccountStateConfirmed},
     notification::internal::v1 as notification,
@@ -29,6 +30,7 @@ on_both_modes!(
     x2_an_account_that_ends_is_suspended_then_exported_then_erased,
     x2_the_callers_of_an_account_that_ends_are_refused_with_its_reason,
     x2_the_end_of_an_account_is_cancelled_until_the_erasure_begins,
+    x2_an_account_ends_also_after_its_settings_changed_and_they_change_after_a_cancelled_end,
     x2_an_export_says_which_service_of_the_account_is_missing_and_goes_on_when_it_answers,
     x2_a_confirmation_counts_once_and_for_its_state,
     x2_c12_an_account_ends_once_also_of_twenty_calls_at_once,
@@ -251,6 +253,28 @@ async fn x2_the_end_of_an_account_is_cancelled_until_the_erasure_begins(mode: Mo
     let refused = cancel(&fixture, &second.id).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "ACCOUNT_ERASURE_BEGUN"));
     assert_eq!(metadata(&refused, "status"), "ERASING");
+}
+
+async fn x2_an_account_ends_also_after_its_settings_changed_and_they_change_after_a_cancelled_end(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let change_settings = async || {
+        for enabled in [false, true, false, true] {
+            let update = UpdateSettingsRequest {
+                visitor_attachments_enabled: Some(enabled),
+                ..UpdateSettingsRequest::default()
+            };
+            fixture.settings().update_settings(update).await.unwrap();
+        }
+    };
+    change_settings().await;
+    let first = end(&fixture).await;
+    cancel(&fixture, &first.id).await.unwrap();
+    change_settings().await;
+    let second = end(&fixture).await;
+    cancel(&fixture, &second.id).await.unwrap();
+    let [suspended, active] = [AccountState::Suspended, AccountState::Active];
+    assert_eq!(announced(&fixture).await, [suspended, active, suspended, active]);
+    change_settings().await;
 }
 
 async fn x2_an_export_says_which_service_of_the_account_is_missing_and_goes_on_when_it_answers(mode: Mode) {
