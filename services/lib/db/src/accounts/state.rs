@@ -195,7 +195,8 @@ pub fn accounts_not_in_use() -> SelectStatement {
 #[derive(Default)]
 pub(crate) struct AccountStates {
     known: Mutex<Known>,
-    reading: Arc<tokio::sync::Mutex<()>>,
+    /// Locked while they are read. When the last attempt ended, and its error, if it failed.
+    reading: Arc<tokio::sync::Mutex<Option<(Instant, DbErr)>>>,
 }
 
 #[derive(Default)]
@@ -205,6 +206,16 @@ struct Known {
     newest: i64,
     /// None: they are to be read.
     read_at: Option<Instant>,
+    /// Number of times that they were to be read anew.
+    forgotten: u64,
+}
+
+/// A read that has begun.
+struct Reading {
+    at: Instant,
+    /// As in [`Known`] at that time.
+    newest: i64,
+    forgotten: u64,
 }
 
 impl AccountStates {
@@ -213,29 +224,60 @@ impl AccountStates {
             Some(age) if age < READ_AFTER => {}
             // Beside the call, which waits for no connection of a busy database.
             Some(age) if age < MAX_AGE => {
-                if let Ok(reading) = self.reading.clone().try_lock_owned() {
+                if let Ok(mut failed) = self.reading.clone().try_lock_owned() {
                     let db = db.clone();
                     tokio::spawn(async move {
-                        if let Err(error) = db.accounts.read(&db).await {
+                        if let Err(error) = db.accounts.try_read(&db, &mut failed).await {
                             tracing::warn!(%error, "the states of accounts cannot be read; retrying");
                         }
-                        drop(reading);
                     });
                 }
             }
-            // Not one after the other: when the database is away, each call waits for it once.
-            _ => self.read(db).await?,
+            _ => self.read_once(db).await?,
         }
         Ok(self.known().states.get(&account).copied().unwrap_or_default())
     }
 
     pub(crate) fn forget(&self) {
-        self.known().read_at = None;
+        let mut known = self.known();
+        known.read_at = None;
+        known.forgotten += 1;
+    }
+
+    /// Reads the states unless another call did meanwhile: a burst of calls takes one connection. The calls that wait for an attempt share its
+    /// error: when the database is away, none waits for several attempts.
+    async fn read_once(&self, db: &Db) -> Result<(), DbErr> {
+        let asked_at = Instant::now();
+        let mut failed = self.reading.lock().await;
+        if self.age().is_some_and(|age| age < MAX_AGE) {
+            return Ok(());
+        }
+        if let Some((at, error)) = &*failed
+            && *at >= asked_at
+        {
+            return Err(error.clone());
+        }
+        self.try_read(db, &mut failed).await
+    }
+
+    async fn try_read(&self, db: &Db, failed: &mut Option<(Instant, DbErr)>) -> Result<(), DbErr> {
+        let read = self.read(db).await;
+        *failed = read.as_ref().err().map(|error| (Instant::now(), error.clone()));
+        read
     }
 
     async fn read(&self, db: &Db) -> Result<(), DbErr> {
-        let (began, newest) = (Instant::now(), self.known().newest);
-        let changed = Entity::find().filter(Column::ChangedAt.gte(newest - OVERLAP)).all(db.read()).await?;
+        let reading = self.begin();
+        let changed = Entity::find().filter(Column::ChangedAt.gte(reading.newest - OVERLAP)).all(db.read()).await?;
+        self.end(&reading, changed)
+    }
+
+    fn begin(&self) -> Reading {
+        let known = self.known();
+        Reading { at: Instant::now(), newest: known.newest, forgotten: known.forgotten }
+    }
+
+    fn end(&self, reading: &Reading, changed: Vec<Model>) -> Result<(), DbErr> {
         let mut known = self.known();
         for row in changed {
             known.newest = known.newest.max(row.changed_at);
@@ -244,7 +286,10 @@ impl AccountStates {
                 state => known.states.insert(row.account_id, state),
             };
         }
-        known.read_at = Some(began);
+        // What changed meanwhile may not be among the rows.
+        if known.forgotten == reading.forgotten {
+            known.read_at = Some(reading.at);
+        }
         Ok(())
     }
 
@@ -254,5 +299,21 @@ impl AccountStates {
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn x2_states_that_changed_while_they_were_read_are_read_again() {
+        let states = AccountStates::default();
+        let reading = states.begin();
+        states.forget();
+        states.end(&reading, Vec::new()).unwrap();
+        assert!(states.age().is_none());
+        states.end(&states.begin(), Vec::new()).unwrap();
+        assert!(states.age().is_some());
     }
 }

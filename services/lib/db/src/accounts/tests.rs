@@ -1,8 +1,9 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use frontdesk_clock::Clock;
-use sea_orm::{ConnectionTrait, DbBackend, Statement, prelude::Uuid};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, prelude::Uuid};
 use serde_json::Value;
+use tokio::task::JoinSet;
 
 use super::*;
 use crate::{AccountId, DatabaseUrl, Db, DbSettings};
@@ -141,4 +142,29 @@ async fn x2_a_state_is_known_at_once_where_it_changed() {
         let erased = accounts_to_erase(&db).await.unwrap();
         assert_eq!(erased.contains(&A), state == AccountState::Ended);
     }
+}
+
+#[tokio::test]
+async fn x2_a_burst_of_calls_reads_the_states_once() {
+    let folder = tempfile::tempdir().unwrap();
+    // Without the table each attempt fails, with an error of its own.
+    let db = db(&folder).await;
+    let mut calls = JoinSet::new();
+    for _ in 0..20 {
+        let db = db.clone();
+        calls.spawn(async move { db.account_state(A).await.unwrap_err() });
+    }
+    let errors = calls.join_all().await;
+    let attempts: Vec<_> = errors
+        .iter()
+        .map(|error| match error {
+            DbErr::Query(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error)) => error,
+            error => panic!("{error}"),
+        })
+        .collect();
+    assert!(attempts.iter().all(|error| Arc::ptr_eq(error, attempts[0])));
+    // A later call makes an attempt of its own.
+    let schema = crate::row_level_security::expand(ACCOUNT_STATES.text, false);
+    db.writer().execute_unprepared(&schema).await.unwrap();
+    assert_eq!(db.account_state(A).await.unwrap(), AccountState::Active);
 }
