@@ -104,7 +104,11 @@ async fn x2_an_account_that_ends_is_exported_and_then_no_byte_of_it_is_left() {
     assert_eq!(download(file["url"].as_str().unwrap()).await, b"canary bytes");
 
     suite.advance(HOUR);
-    job(&account, &id, |job| job.status() == AccountJobStatus::Erasing && job.missing_services.is_empty()).await;
+    job(&account, &id, |job| job.status() == AccountJobStatus::Erasing).await;
+    // Each service erases a minute after it knows that the account has ended.
+    suite.settled().await;
+    suite.advance(Duration::from_secs(60));
+    job(&account, &id, |job| job.missing_services.is_empty()).await;
     suite.advance(Duration::from_secs(13));
     job(&account, &id, |job| job.status() == AccountJobStatus::Done).await;
     suite.settled().await;

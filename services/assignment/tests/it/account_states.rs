@@ -1,5 +1,7 @@
 //! The consumer `assignment.account_states`, and the routing that it stops: rules X2, A4, S2.
 
+use std::time::Duration;
+
 use frontdesk_auth::CallerKind;
 use frontdesk_db::AccountId;
 use frontdesk_proto::{
@@ -24,6 +26,9 @@ frontdesk_testkit::on_both_modes! {
     x2_the_rows_of_an_account_that_has_ended_are_erased_and_no_others,
     x2_s2_the_rows_of_one_account_are_exported,
 }
+
+/// How long after an account has ended its rows are erased.
+const ERASED_AFTER: Duration = Duration::from_secs(60);
 
 /// The service has handled a change of the account's state.
 async fn change(service: &Fixture, account: AccountId, state: AccountState, version: i32) {
@@ -90,6 +95,7 @@ async fn x2_the_rows_of_an_account_that_has_ended_are_erased_and_no_others(mode:
     service.agent(elsewhere, "bob").await;
     change(&service, here, AccountState::Suspended, 1).await;
     change(&service, here, AccountState::Ended, 2).await;
+    service.clock.advance(ERASED_AFTER).unwrap();
     wait_until("the confirmation of the erasure", || async { confirmed(&service).await == [1, 2] }).await;
     assert!(rows(&service, here).await.is_err_and(|status| reason(&status) == "ACCOUNT_ENDED"));
     // As after a mistake of the platform: the end of an account is final, and its rows are gone.

@@ -21,6 +21,8 @@ on_both_modes!(
 );
 
 const HALF_AN_HOUR: Duration = Duration::from_secs(1_800);
+/// How long after an account has ended its rows are erased.
+const ERASED_AFTER: Duration = Duration::from_secs(60);
 
 /// The service has handled a change of the account's state.
 async fn change(fixture: &Fixture, account: AccountId, state: AccountState, version: i32) {
@@ -57,6 +59,7 @@ async fn x2_the_rows_of_an_account_that_has_ended_are_erased_and_no_others(mode:
     fixture.start_chat(stays, &other, None).await;
     change(&fixture, ends, AccountState::Suspended, 1).await;
     change(&fixture, ends, AccountState::Ended, 2).await;
+    fixture.clock.advance(ERASED_AFTER).unwrap();
     let left = async |table: &str, account: AccountId| {
         let account = match mode {
             Mode::Embedded => format!("x'{}'", account.0.simple()),

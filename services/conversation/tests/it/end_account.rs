@@ -41,6 +41,8 @@ on_both_modes!(
 
 /// What is running when the last service has suspended an account has ended after this time.
 const SETTLED_AFTER: Duration = Duration::from_secs(60);
+/// How long after an account has ended its rows are erased.
+const ERASED_AFTER: Duration = Duration::from_secs(60);
 /// A reader may get what it had read before for this long.
 const READ_BEFORE: Duration = Duration::from_secs(13);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -172,6 +174,7 @@ async fn x2_an_account_that_ends_is_suspended_then_exported_then_erased(mode: Mo
     assert!(erasing.missing_services.contains(&"assignment".to_owned()));
     let changes = fixture.service.appended::<AccountStateChanged>().await;
     assert_eq!(changes[changes.len() - 1].state(), AccountState::Ended);
+    fixture.service.clock.advance(ERASED_AFTER).unwrap();
     // Its own confirmation of the suspension is the second event about the account.
     for service in OTHERS {
         confirm(&fixture, service, &job.id, 3).await;

@@ -1,5 +1,7 @@
 //! The consumer `notification.account_states`, and the mails that it stops: rules X2, T8.
 
+use std::time::Duration;
+
 use frontdesk_db::AccountId;
 use frontdesk_proto::event::v1::{AccountState, AccountStateChanged, AccountStateConfirmed, Event};
 use frontdesk_testkit::{Mode, event, new_id, on_both_modes, wait_until};
@@ -10,6 +12,9 @@ on_both_modes!(
     x2_t8_no_mail_of_a_suspended_account_is_sent_until_its_end_is_cancelled,
     x2_the_rows_of_an_account_that_has_ended_are_erased,
 );
+
+/// How long after an account has ended its rows are erased.
+const ERASED_AFTER: Duration = Duration::from_secs(60);
 
 /// The service has handled a change of the account's state.
 async fn change(chat: &Chat, account: AccountId, state: AccountState, version: i32) {
@@ -45,6 +50,7 @@ async fn x2_the_rows_of_an_account_that_has_ended_are_erased(mode: Mode) {
     wait_until("the mail", || async { transcripts(&chat, "SENT").await == 1 }).await;
     change(&chat, account, AccountState::Suspended, 1).await;
     change(&chat, account, AccountState::Ended, 2).await;
+    chat.fixture.service.clock.advance(ERASED_AFTER).unwrap();
     wait_until("the confirmation of the erasure", || async {
         chat.fixture.service.appended::<AccountStateConfirmed>().await.len() == 2
     })

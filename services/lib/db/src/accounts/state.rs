@@ -18,6 +18,9 @@ use crate::{AccountId, Db, Sql, Tx};
 const READ_AFTER: Duration = Duration::from_secs(1);
 /// Maximum age of the known states that a call uses.
 const MAX_AGE: Duration = Duration::from_secs(5);
+/// How long after an account has ended its rows are erased. What another replica began by the state before has ended then: that state is at
+/// most [`MAX_AGE`] old, a call lasts less than the rest, and so does the handling of an event.
+const ERASED_AFTER: Duration = Duration::from_secs(60);
 /// How far before the newest known change a read begins, since changes commit in another order than their times (microseconds).
 const OVERLAP: i64 = 3_600_000_000;
 
@@ -178,9 +181,11 @@ fn active_model(record: &AccountRecord, now: i64) -> ActiveModel {
     }
 }
 
-/// Accounts of which this service has rows to erase.
+/// Accounts of which this service has rows to erase, a minute after they have ended: nothing writes any more.
 pub async fn accounts_to_erase(db: &Db) -> Result<Vec<AccountId>, DbErr> {
-    let rows = Entity::find().filter(Column::State.eq(AccountState::Ended.as_str())).all(db.read()).await?;
+    let ended_before = db.now().await?.minus(ERASED_AFTER);
+    let ended = Entity::find().filter(Column::State.eq(AccountState::Ended.as_str()));
+    let rows = ended.filter(Column::ChangedAt.lte(ended_before.0)).all(db.read()).await?;
     let records = rows.into_iter().map(AccountRecord::try_from).collect::<Result<Vec<_>, _>>()?;
     Ok(records.into_iter().filter(AccountRecord::is_to_be_erased).map(|record| record.account).collect())
 }
