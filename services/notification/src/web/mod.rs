@@ -17,8 +17,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use futures::{Stream, stream};
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use futures::{Stream, StreamExt, stream};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     App,
@@ -33,6 +37,9 @@ pub(crate) const MAX_ANSWERS: usize = 16;
 
 /// How long a request waits for one of those that are being answered to end.
 const MAX_WAIT: Duration = Duration::from_secs(2);
+
+/// Maximum time until an answer is read. Then it is aborted.
+const MAX_TIME: Duration = Duration::from_secs(300);
 
 /// How long a client that waited in vain is asked to wait (seconds).
 const RETRY_SECONDS: u64 = 5;
@@ -57,8 +64,9 @@ async fn whole_transcript(State(app): State<App>, Path(token): Path<String>) -> 
     let (data, pages) = opened.ok_or(Answer::GONE)?;
     let page = WholePage::try_new(&data.transcript, &data.language);
     let page = page.map_err(|error| Answer::failed(&NotificationError::Internal(error.to_string())))?;
-    let writing = Writing { data, pages, page, step: Step::Top, _permit: permit };
-    Ok((headers("text/html; charset=utf-8", "inline"), Body::from_stream(writing.into_stream())).into_response())
+    let writing = Writing { data, pages, page, step: Step::Top };
+    let body = Body::from_stream(limited(writing.into_stream(), permit));
+    Ok((headers("text/html; charset=utf-8", "inline"), body).into_response())
 }
 
 /// A part of a preview, as a file.
@@ -72,7 +80,7 @@ async fn previewed_part(State(app): State<App>, Path(token): Path<String>) -> Re
         Some(TranscriptPart::Mail) => ("message/rfc822", "attachment; filename=\"transcript.eml\""),
         Some(TranscriptPart::Text) | None => ("text/plain; charset=utf-8", "attachment; filename=\"transcript.txt\""),
     };
-    Ok((headers(media_type, disposition), Body::from_stream(pieces(part, permit))).into_response())
+    Ok((headers(media_type, disposition), Body::from_stream(limited(pieces(part), permit))).into_response())
 }
 
 async fn permit(app: &App) -> Result<OwnedSemaphorePermit, Answer> {
@@ -83,7 +91,7 @@ async fn permit(app: &App) -> Result<OwnedSemaphorePermit, Answer> {
 }
 
 /// What people wrote runs nothing and loads nothing, also where a browser finds markup in it.
-fn headers(media_type: &'static str, disposition: &'static str) -> [(HeaderName, &'static str); 6] {
+fn headers(media_type: &'static str, disposition: &'static str) -> [(HeaderName, &'static str); 7] {
     [
         (CONTENT_TYPE, media_type),
         (CONTENT_DISPOSITION, disposition),
@@ -91,6 +99,8 @@ fn headers(media_type: &'static str, disposition: &'static str) -> [(HeaderName,
         (CONTENT_SECURITY_POLICY, "sandbox allow-popups; default-src 'none'; style-src 'unsafe-inline'"),
         (REFERRER_POLICY, "no-referrer"),
         (CACHE_CONTROL, "private, no-store"),
+        // For a link that its holder has published.
+        (HeaderName::from_static("x-robots-tag"), "noindex"),
     ]
 }
 
@@ -100,7 +110,6 @@ struct Writing {
     pages: ThreadPages,
     page: WholePage,
     step: Step,
-    _permit: OwnedSemaphorePermit,
 }
 
 /// What is written next.
@@ -145,12 +154,35 @@ impl Writing {
     }
 }
 
-/// The part in pieces; the permit is held until the last one is taken.
-fn pieces(part: Vec<u8>, permit: OwnedSemaphorePermit) -> impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static {
-    stream::unfold((part, 0, permit), |(part, from, permit)| async move {
+/// The part in pieces.
+fn pieces(part: Vec<u8>) -> impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static {
+    stream::unfold((part, 0), |(part, from)| async move {
         let until = part.len().min(from + PIECE);
         let piece = part.get(from..until).filter(|piece| !piece.is_empty())?.to_vec();
-        Some((Ok(piece), (part, until, permit)))
+        Some((Ok(piece), (part, until)))
+    })
+}
+
+/// An answer of [`MAX_TIME`] at most, which holds the permit until its end.
+fn limited<T: Send + 'static>(
+    answer: impl Stream<Item = io::Result<T>> + Send + 'static,
+    permit: OwnedSemaphorePermit,
+) -> impl Stream<Item = io::Result<T>> + Send + 'static {
+    let deadline = Instant::now() + MAX_TIME;
+    // A client that reads nothing asks for no further piece, and must not keep others waiting.
+    let hold = AbortOnDropHandle::new(tokio::spawn(async move {
+        let _permit = permit;
+        sleep_until(deadline).await;
+    }));
+    stream::unfold(Some((Box::pin(answer), hold)), move |rest| async move {
+        let (mut answer, hold) = rest?;
+        if Instant::now() >= deadline {
+            let late = io::Error::new(io::ErrorKind::TimedOut, "the transcript is read too slowly");
+            return Some((Err(late), None));
+        }
+        let piece = answer.next().await?;
+        let rest = piece.is_ok().then_some((answer, hold));
+        Some((piece, rest))
     })
 }
 
@@ -196,5 +228,36 @@ impl IntoResponse for Answer {
             headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{pin::pin, sync::Arc};
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_nobody_reads_is_aborted_and_makes_room_for_another_one() {
+        let permits = Arc::new(Semaphore::new(1));
+        let permit = permits.clone().try_acquire_owned().unwrap();
+        let mut answer = pin!(limited(stream::iter(["a", "b"].map(Ok::<_, io::Error>)), permit));
+        assert_eq!(answer.next().await.unwrap().unwrap(), "a");
+        assert_eq!(permits.available_permits(), 0);
+        let _other = permits.acquire().await.unwrap();
+        assert!(answer.next().await.unwrap().is_err());
+        assert!(answer.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_read_is_whole() {
+        let permits = Arc::new(Semaphore::new(1));
+        let permit = permits.clone().try_acquire_owned().unwrap();
+        let answer = limited(pieces(vec![7; PIECE + 1]), permit);
+        let read: Vec<u8> = answer.map(|piece| piece.unwrap()).concat().await;
+        assert_eq!(read, vec![7; PIECE + 1]);
+        let _other = permits.acquire().await.unwrap();
     }
 }

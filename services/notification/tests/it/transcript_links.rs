@@ -90,6 +90,8 @@ async fn t6_a_transcript_too_long_for_a_mail_links_the_whole(mode: Mode) {
     let (status, headers, page) = get(&chat, &url).await;
     assert_eq!((status, headers["content-type"].to_str().unwrap()), (StatusCode::OK, "text/html; charset=utf-8"));
     assert!(headers[CONTENT_SECURITY_POLICY].to_str().unwrap().starts_with("sandbox"));
+    assert_eq!(headers["x-robots-tag"], "noindex");
+    assert_eq!(headers["referrer-policy"], "no-referrer");
     for number in 1..=MESSAGES {
         assert!(page.contains(&format!("number {number}. &lt;")), "the page lacks message {number}");
     }
