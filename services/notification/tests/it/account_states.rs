@@ -2,15 +2,24 @@
 
 use std::time::Duration;
 
+use frontdesk_auth::CallerKind;
 use frontdesk_db::AccountId;
-use frontdesk_proto::event::v1::{AccountState, AccountStateChanged, AccountStateConfirmed, Event};
+use frontdesk_proto::{
+    event::v1::{AccountState, AccountStateChanged, AccountStateConfirmed, Event},
+    notification::internal::v1::{ListAccountRowsRequest, account_row_service_client::AccountRowServiceClient},
+};
 use frontdesk_testkit::{Mode, event, new_id, on_both_modes, wait_until};
+use tonic::Request;
 
-use crate::chat::Chat;
+use crate::{
+    chat::Chat,
+    fixture::{ADDRESS, Fixture},
+};
 
 on_both_modes!(
     x2_t8_no_mail_of_a_suspended_account_is_sent_until_its_end_is_cancelled,
     x2_the_rows_of_an_account_that_has_ended_are_erased,
+    x2_t5_the_exported_rows_have_no_hash_of_a_code,
 );
 
 /// How long after an account has ended its rows are erased.
@@ -60,4 +69,18 @@ async fn x2_the_rows_of_an_account_that_has_ended_are_erased(mode: Mode) {
     }
     // The log of administrators' calls is kept for its time.
     assert!(chat.fixture.count("FROM audit_records").await > 0);
+}
+
+async fn x2_t5_the_exported_rows_have_no_hash_of_a_code(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    fixture.account.create_sender(ADDRESS, "1").await.unwrap();
+    assert_eq!(fixture.count("FROM senders WHERE code_hash IS NOT NULL").await, 1);
+    let mut request = Request::new(ListAccountRowsRequest::default());
+    request.metadata_mut().insert("x-frontdesk-account", fixture.account.id.to_string().parse().unwrap());
+    let calls = fixture.service.calls(fixture.account.id, CallerKind::Service, "conversation");
+    let rows = AccountRowServiceClient::new(calls).list_account_rows(request).await.unwrap().into_inner();
+    assert!(rows.next_cursor.is_empty());
+    let senders: Vec<_> = rows.records.iter().filter(|row| row.contains("\"record\":\"senders\"")).collect();
+    assert!(senders.len() == 1 && senders[0].contains(ADDRESS), "{senders:?}");
+    assert!(rows.records.iter().all(|row| !row.contains("hash")), "{:?}", rows.records);
 }

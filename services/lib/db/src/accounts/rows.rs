@@ -19,7 +19,7 @@ const MAX_QUERIES: usize = 100;
 /// A page of rows.
 #[derive(Debug, Default)]
 pub struct AccountRows {
-    /// JSON objects with the columns that are not null. `record` is the name of the table.
+    /// JSON objects with the columns that are neither null nor hidden. `record` is the name of the table.
     pub records: Vec<String>,
     /// Where the next page begins. Empty: this is the last page.
     pub next_cursor: String,
@@ -127,6 +127,7 @@ struct Part<'a> {
     column: &'a str,
     id: Uuid,
     order: &'a [&'a str],
+    hidden: &'a [&'a str],
     after: &'a [Value],
     limit: usize,
 }
@@ -136,7 +137,8 @@ impl<'a> Part<'a> {
     fn of_table(table: &'a AccountTable, account: AccountId, after: &'a [Value]) -> Self {
         let has_children = table.children.iter().any(|child| child.is_exported);
         let limit = if has_children { 1 } else { MAX_ROWS };
-        Self { table: table.name, column: "account_id", id: account.0, order: table.order, after, limit }
+        let AccountTable { name, order, hidden, .. } = *table;
+        Self { table: name, column: "account_id", id: account.0, order, hidden, after, limit }
     }
 
     fn of_child(table: &'a AccountTable, child: &str, cursor: &'a AccountRowCursor) -> Result<Self, DbErr> {
@@ -145,7 +147,8 @@ impl<'a> Part<'a> {
         let id = table.order.iter().position(|column| *column == "id").and_then(|at| cursor.after.get(at));
         let id = id.and_then(|id| id.as_str()?.parse().ok()).ok_or_else(wrong)?;
         let after = &cursor.child_after;
-        Ok(Self { table: child.name, column: child.parent, id, order: child.order, after, limit: MAX_ROWS })
+        let (table, column, order) = (child.name, child.parent, child.order);
+        Ok(Self { table, column, id, order, hidden: &[], after, limit: MAX_ROWS })
     }
 
     /// The rows with their keys, up to about this number of bytes, and whether no further ones follow.
@@ -158,7 +161,8 @@ impl<'a> Part<'a> {
         if self.order.is_empty() && !self.after.is_empty() {
             return Ok((Vec::new(), true));
         }
-        let columns = columns(conn, self.table).await?;
+        let mut columns = columns(conn, self.table).await?;
+        columns.retain(|column| !self.hidden.contains(&column.name.as_str()));
         let statement = self.select(conn.get_database_backend(), &columns)?;
         let found = conn.query_all_raw(statement).await?;
         let mut is_last = found.len() < self.limit || self.order.is_empty();

@@ -13,6 +13,8 @@ pub struct AccountTable {
     pub children: &'static [ChildTable],
     /// Whether an export has its rows. Not those that are made from others, and no secrets.
     pub is_exported: bool,
+    /// Columns that an export leaves out: secrets. None of `order`.
+    pub hidden: &'static [&'static str],
 }
 
 /// A table whose rows are found by an index that begins with the id of a row of another table. It has `account_id` too.
@@ -31,7 +33,7 @@ pub struct ChildTable {
 impl AccountTable {
     /// A table that is exported and erased.
     pub const fn new(name: &'static str, order: &'static [&'static str]) -> Self {
-        Self { name, order, erased_if: "", children: &[], is_exported: true }
+        Self { name, order, erased_if: "", children: &[], is_exported: true, hidden: &[] }
     }
 
     /// With these tables, whose rows are deleted before its own.
@@ -42,6 +44,11 @@ impl AccountTable {
     /// Not exported.
     pub const fn not_exported(self) -> Self {
         Self { is_exported: false, ..self }
+    }
+
+    /// Exported without these columns.
+    pub const fn without(self, hidden: &'static [&'static str]) -> Self {
+        Self { hidden, ..self }
     }
 
     /// Only rows for which the condition holds are erased.

@@ -15,7 +15,7 @@ const TABLES: &[AccountTable] = &[
     AccountTable::new("things", &["name", "id"]).with(OF_THINGS),
     AccountTable::new("notes", &["number"]).erased_if("number <> 7"),
     AccountTable::new("words", &["word"]).not_exported(),
-    AccountTable::new("settings", &[]),
+    AccountTable::new("settings", &[]).without(&["code"]),
 ];
 const OF_THINGS: &[ChildTable] =
     &[ChildTable::new("parts", "thing_id", &["number"]), ChildTable::new("marks", "thing_id", &[]).not_exported()];
@@ -26,7 +26,7 @@ const SCHEMA: &str =
     CREATE TABLE marks (thing_id UUID PRIMARY KEY, account_id UUID);
     CREATE TABLE notes (account_id UUID, number INTEGER, text TEXT, PRIMARY KEY (account_id, number));
     CREATE TABLE words (account_id UUID, word TEXT, PRIMARY KEY (account_id, word)) WITHOUT ROWID;
-    CREATE TABLE settings (account_id UUID PRIMARY KEY, color TEXT)";
+    CREATE TABLE settings (account_id UUID PRIMARY KEY, color TEXT, code TEXT)";
 
 async fn db(folder: &tempfile::TempDir) -> Db {
     db_at(folder, &Clock::system()).await
@@ -58,7 +58,7 @@ async fn fill(db: &Db) {
             let rows = table.replace("{account}", &account.to_string());
             db.writer().execute_unprepared(&format!("{numbers} INSERT INTO {rows}")).await.unwrap();
         }
-        let settings = format!("INSERT INTO settings (account_id) VALUES (x'{account}')");
+        let settings = format!("INSERT INTO settings (account_id, code) VALUES (x'{account}', 'a secret')");
         db.writer().execute_unprepared(&settings).await.unwrap();
     }
 }
@@ -119,7 +119,7 @@ async fn x2_each_row_of_an_account_is_exported_once() {
     assert_eq!(thing["id"], Uuid::from_u128(1).to_string());
     assert_eq!((&thing["is_new"], &thing["bytes"]), (&true.into(), &"0a".into()));
     assert_eq!(of("notes")["text"], "a 'quoted' text");
-    assert!(of("settings").get("color").is_none());
+    assert!(of("settings").get("color").is_none() && of("settings").get("code").is_none());
     assert!(records.iter().all(|record| record["account_id"] == A.0.to_string()));
     // A row follows the one that it belongs to.
     let of_thing: Vec<&Value> = records.iter().take(3).map(|record| &record["record"]).collect();
