@@ -3,7 +3,7 @@
 
 use frontdesk_db::AccountTable;
 
-/// In the order in which they are exported and erased: the queue first, so that nobody is given a conversation any more.
+/// In the order in which they are exported and erased: the queue first, so that no conversation is assigned any more.
 pub(crate) const ACCOUNT_TABLES: &[AccountTable] = &[
     AccountTable::new("routing_queue", &["conversation_id"]),
     AccountTable::new("routing_accounts", &[]),

@@ -1,4 +1,4 @@
-//! An administrator ends the account (rule X2). The transaction suspends it in this service, and tells the others by an event; the job goes
+//! An administrator ends the account (rule X2). The transaction suspends it in this service, with an event for the others; the job goes
 //! on in `workers/account_jobs.rs`.
 
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(crate) async fn end_account(
     if command.account != caller.account {
         return Err(ConversationError::NotFound("account"));
     }
-    // Without links nobody could read the file.
+    // Without links the file could not be read.
     app.attachment_links.require_enabled()?;
     let account = caller.account;
     let mut tx = app.db.begin_for(account).await?;

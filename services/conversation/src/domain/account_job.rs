@@ -17,7 +17,7 @@ use super::{
 const SETTLED_AFTER: Duration = Duration::from_secs(60);
 /// Pause after a failed attempt of the export.
 const RETRY_PAUSE: Duration = Duration::from_secs(15);
-/// How long after its last sign of life a job is left to the replica that works on it.
+/// Duration of a replica's claim of a job, from the beginning of its work or the last renewal.
 pub(crate) const ACCOUNT_JOB_CLAIM: Duration = Duration::from_secs(30);
 /// Time between the export and the erasure unless the request says.
 pub(crate) const DEFAULT_ERASE_DELAY: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -34,7 +34,7 @@ pub(super) async fn upload(
     let (account, id) = verified.map_err(|_| Answer::invalid_link(REMEDY))?;
     let state = app.db.account_state(account).await.map_err(|error| Answer::failed("find", &error))?;
     if state != AccountState::Active {
-        return Err(Answer::new(StatusCode::FORBIDDEN, "The account has ended, and takes no files."));
+        return Err(Answer::new(StatusCode::FORBIDDEN, "The account is ending or has ended, and takes no files."));
     }
     let _permit = transfers.uploads.acquire(id).await.ok_or_else(Answer::busy)?;
     let found = queries::find_attachment(app, account, id).await.map_err(|error| Answer::failed("find", &error))?;

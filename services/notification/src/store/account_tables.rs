@@ -8,7 +8,7 @@ pub(crate) const ACCOUNT_TABLES: &[AccountTable] = &[
     AccountTable::new("deliveries", &["created_at", "id"]).with(OF_DELIVERIES),
     AccountTable::new("agent_mails", &["agent_id", "conversation_id", "due_at", "delivery_id"]),
     AccountTable::new("transcript_decisions", &["created_at", "id"]),
-    // Who had the hash of a code would find the code, and verify an address that is not theirs once the end is cancelled.
+    // A code can be found from its hash, and would verify an address of somebody else once the end is cancelled.
     AccountTable::new("senders", &["id"]).without(&["code_hash"]),
     AccountTable::new("notification_preferences", &["agent_id"]),
     AccountTable::new("suppressions", &["id"]),

@@ -17,7 +17,7 @@ const MAX_LENGTH: usize = 31;
 /// Number of characters of an id in such a handle.
 const ID_LENGTH: usize = 8;
 
-/// Adds a calling agent whom the roster lacks, if the settings say so: their tokens vouch for them. One who was deactivated is known, and stays
+/// Adds a calling agent whom the roster lacks, if the settings say so: their token says who they are. One who was deactivated is known, and stays
 /// so. Of several calls at once, one adds them.
 pub(crate) async fn add_unknown_caller(app: &App, caller: &Caller) -> Result<(), AssignmentError> {
     let is_agent = app.creates_agents && caller.kind == CallerKind::Agent;

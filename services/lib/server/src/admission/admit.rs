@@ -121,7 +121,7 @@ impl Admission {
             AccountState::Active => Ok(()),
             AccountState::Suspended if caller.kind == CallerKind::Service => Ok(()),
             AccountState::Suspended | AccountState::Ended => {
-                let message = "the account is suspended because it ends, or has ended; an administrator finds the job with ListAccountJobs";
+                let message = "the account is ending or has ended; an administrator finds the job with ListAccountJobs";
                 Err(ApiError::shared(Code::FailedPrecondition, Reason::AccountEnded, message))
             }
         }
