@@ -1,6 +1,9 @@
 //! Reads the rows of an account, page by page, as JSON objects: for an export of all that a service stores.
 
-use std::str::FromStr;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    str::FromStr,
+};
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value as SqlValue, prelude::Uuid};
 use serde::{Deserialize, Serialize};
@@ -55,6 +58,8 @@ pub async fn list_account_rows<C: ConnectionTrait>(
     let tables: Vec<&AccountTable> = tables.iter().filter(|table| table.is_exported).collect();
     let (mut page, mut bytes) = (AccountRows::default(), 0);
     let mut queries = 0;
+    // Asked once for each table of a page: each conversation has a query of its own, and of each of its children.
+    let mut columns_of: HashMap<String, Vec<Column>> = HashMap::new();
     while bytes < PAGE_BYTES && (queries < MAX_QUERIES || page.records.is_empty()) {
         let Some(table) = find_table(&tables, &cursor.table)? else { return Ok(page) };
         queries += 1;
@@ -62,7 +67,11 @@ pub async fn list_account_rows<C: ConnectionTrait>(
             "" => Part::of_table(table, account, &cursor.after),
             child => Part::of_child(table, child, &cursor)?,
         };
-        let (rows, is_last) = part.read(conn, PAGE_BYTES - bytes).await?;
+        let columns = match columns_of.entry(part.table.to_owned()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(part.columns(conn).await?),
+        };
+        let (rows, is_last) = part.read(conn, columns, PAGE_BYTES - bytes).await?;
         bytes += rows.iter().map(|(record, _)| record.len()).sum::<usize>();
         let last_key = rows.last().map(|(_, key)| key.clone());
         page.records.extend(rows.into_iter().map(|(record, _)| record));
@@ -151,19 +160,25 @@ impl<'a> Part<'a> {
         Ok(Self { table, column, id, order, hidden: &[], after, limit: MAX_ROWS })
     }
 
+    /// The columns that an export has.
+    async fn columns<C: ConnectionTrait>(&self, conn: &C) -> Result<Vec<Column>, DbErr> {
+        let mut columns = columns(conn, self.table).await?;
+        columns.retain(|column| !self.hidden.contains(&column.name.as_str()));
+        Ok(columns)
+    }
+
     /// The rows with their keys, up to about this number of bytes, and whether no further ones follow.
     async fn read<C: ConnectionTrait>(
         &self,
         conn: &C,
+        columns: &[Column],
         max_bytes: usize,
     ) -> Result<(Vec<(String, Vec<Value>)>, bool), DbErr> {
         // Its only row was returned.
         if self.order.is_empty() && !self.after.is_empty() {
             return Ok((Vec::new(), true));
         }
-        let mut columns = columns(conn, self.table).await?;
-        columns.retain(|column| !self.hidden.contains(&column.name.as_str()));
-        let statement = self.select(conn.get_database_backend(), &columns)?;
+        let statement = self.select(conn.get_database_backend(), columns)?;
         let found = conn.query_all_raw(statement).await?;
         let mut is_last = found.len() < self.limit || self.order.is_empty();
         let (mut rows, mut bytes) = (Vec::new(), 0);
@@ -172,7 +187,7 @@ impl<'a> Part<'a> {
                 is_last = false;
                 break;
             }
-            let record = record(self.table, &columns, row)?;
+            let record = record(self.table, columns, row)?;
             let key = match self.order {
                 [] => vec![Value::Null],
                 order => order.iter().map(|column| record.get(*column).cloned().unwrap_or_default()).collect(),
