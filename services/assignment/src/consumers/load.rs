@@ -66,6 +66,9 @@ impl Consumer for Load {
         for (conversation, close) in closed.iter().flatten() {
             closes.entry(*conversation).or_default().push(*close);
         }
+        if closes.is_empty() {
+            return vec![false; events.len()];
+        }
         let recorded = self.record_closes(closes).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "closes are recorded one by one");
             Closes::new()
