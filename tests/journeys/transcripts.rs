@@ -260,6 +260,8 @@ async fn t3_the_next_close_of_a_reopened_chat_is_decided_anew_with_the_whole_thr
     };
     ConversationServiceClient::new(agent.clone()).reopen_conversation(reopen).await.unwrap();
     reply(&agent, &chat, "after").await;
+    // S4: a close that comes sooner after the first mail has none.
+    suite.advance(Duration::from_secs(11 * 60));
     close(&agent, &chat).await;
     let second = Account::explained(&agent, &chat.id, 2).await.decision.unwrap();
     delivery(&agent, &second.delivery_id, DeliveryStatus::Sent).await;

@@ -126,7 +126,9 @@ fn of_assignment(settings: &Settings) -> Vec<OutOfBounds> {
 fn of_notification(settings: &Settings) -> Vec<OutOfBounds> {
     let (mails, smtp) = (&settings.notification, &settings.notification.smtp);
     let second = Duration::from_secs(1);
+    let interval = mails.automatic_interval_per_conversation;
     vec![
+        time("notification.automatic_interval_per_conversation", interval, Duration::ZERO, DAY),
         count("notification.automatic_per_conversation_per_hour", mails.automatic_per_conversation_per_hour, 0),
         count("notification.automatic_per_recipient_per_day", mails.automatic_per_recipient_per_day, 0),
         count("notification.automatic_per_account_per_hour", mails.automatic_per_account_per_hour, 0),

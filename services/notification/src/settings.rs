@@ -41,6 +41,9 @@ pub struct NotificationSettings {
     /// How long the links to attachments in a transcript can be opened, from the date of the mail.
     #[serde(with = "frontdesk_settings::duration")]
     pub attachment_link_lifetime: Duration,
+    /// Minimum time between two automatic transcripts of one conversation to one address. 0: none.
+    #[serde(with = "frontdesk_settings::duration")]
+    pub automatic_interval_per_conversation: Duration,
     /// Maximum number of automatic transcripts of one conversation in an hour. For this and each other limit of mails, 0 means
     /// that none is sent.
     pub automatic_per_conversation_per_hour: u64,
@@ -105,6 +108,7 @@ impl Default for NotificationSettings {
             inbox_url: String::new(),
             public_url: String::new(),
             attachment_link_lifetime: Duration::from_secs(30 * 24 * 3600),
+            automatic_interval_per_conversation: Duration::from_secs(600),
             automatic_per_conversation_per_hour: 3,
             automatic_per_recipient_per_day: 30,
             automatic_per_account_per_hour: 5_000,
@@ -173,6 +177,7 @@ impl NotificationSettings {
     /// Returns the limits of automatic transcripts.
     pub(crate) fn automatic_limits(&self) -> AutomaticLimits {
         AutomaticLimits {
+            interval: self.automatic_interval_per_conversation,
             per_conversation: self.automatic_per_conversation_per_hour,
             per_recipient: self.automatic_per_recipient_per_day,
             per_account: self.automatic_per_account_per_hour,

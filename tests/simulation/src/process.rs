@@ -1,6 +1,6 @@
 //! The four services in one process, whose background tasks run only when the scheduler gives them a turn.
 
-use std::{collections::HashMap, convert::Infallible, path::Path, sync::Arc, task::Poll};
+use std::{collections::HashMap, convert::Infallible, path::Path, sync::Arc, task::Poll, time::Duration};
 
 use frontdesk_auth::{ACCOUNT_HEADER, ACTOR_HEADER, Caller, InstallationSecret};
 use frontdesk_bus::Bus;
@@ -114,6 +114,7 @@ impl Process {
 fn one_mail_at_a_time() -> NotificationSettings {
     NotificationSettings {
         deliveries_at_once: 1,
+        automatic_interval_per_conversation: Duration::ZERO,
         automatic_per_conversation_per_hour: MANY_MAILS,
         automatic_per_recipient_per_day: MANY_MAILS,
         automatic_per_account_per_hour: MANY_MAILS,

@@ -77,9 +77,11 @@ impl MailLimit {
     }
 }
 
-/// Maximum numbers of automatic transcripts. 0: none is sent.
+/// Limits of automatic transcripts. A maximum number of 0: none is sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AutomaticLimits {
+    /// Minimum time between two of one conversation to one address. Zero: none.
+    pub(crate) interval: Duration,
     /// Of one conversation, in an [`HOUR`].
     pub(crate) per_conversation: u64,
     /// To one address, in a [`DAY`].
@@ -95,6 +97,8 @@ pub(crate) struct AutomaticLimits {
 /// Numbers of automatic transcripts in the windows of [`AutomaticLimits`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct AutomaticCounts {
+    /// Of the conversation to the address, in the interval.
+    pub(crate) in_interval: u64,
     pub(crate) of_conversation: u64,
     pub(crate) to_recipient: u64,
     pub(crate) of_account: u64,
@@ -110,6 +114,8 @@ impl AutomaticLimits {
             || counts.unverified_of_account >= self.unverified_per_account;
         if !verified && unverified {
             Some(SkipReason::UnverifiedLimit)
+        } else if counts.in_interval > 0 && !self.interval.is_zero() {
+            Some(SkipReason::RecentlyMailed)
         } else if counts.of_conversation >= self.per_conversation {
             Some(SkipReason::ConversationLimit)
         } else if counts.to_recipient >= self.per_recipient {
@@ -127,6 +133,7 @@ mod tests {
     use super::*;
 
     const LIMITS: AutomaticLimits = AutomaticLimits {
+        interval: Duration::from_secs(600),
         per_conversation: 2,
         per_recipient: 4,
         per_account: 6,
@@ -174,6 +181,17 @@ mod tests {
             for verified in [true, false] {
                 assert_eq!(LIMITS.reached(counts, verified), reached);
             }
+        }
+    }
+
+    #[test]
+    fn s4_a_conversation_is_not_mailed_to_an_address_twice_in_the_interval_unless_there_is_none() {
+        let counts =
+            AutomaticCounts { in_interval: 1, of_conversation: 1, to_recipient: 1, ..AutomaticCounts::default() };
+        for verified in [true, false] {
+            assert_eq!(LIMITS.reached(counts, verified), Some(SkipReason::RecentlyMailed));
+            let without = AutomaticLimits { interval: Duration::ZERO, ..LIMITS };
+            assert_eq!(without.reached(counts, verified), None);
         }
     }
 

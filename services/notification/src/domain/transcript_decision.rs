@@ -14,6 +14,7 @@ pub(crate) enum SkipReason {
     NoAddress,
     Suppressed,
     UnverifiedLimit,
+    RecentlyMailed,
     ConversationLimit,
     RecipientLimit,
     AccountLimit,
@@ -21,13 +22,14 @@ pub(crate) enum SkipReason {
 
 impl SkipReason {
     /// Every reason.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Disabled,
         Self::BotConversation,
         Self::Ticket,
         Self::NoAddress,
         Self::Suppressed,
         Self::UnverifiedLimit,
+        Self::RecentlyMailed,
         Self::ConversationLimit,
         Self::RecipientLimit,
         Self::AccountLimit,
@@ -42,6 +44,7 @@ impl SkipReason {
             Self::NoAddress => "NO_ADDRESS",
             Self::Suppressed => "SUPPRESSED",
             Self::UnverifiedLimit => "UNVERIFIED_LIMIT",
+            Self::RecentlyMailed => "RECENTLY_MAILED",
             Self::ConversationLimit => "CONVERSATION_LIMIT",
             Self::RecipientLimit => "RECIPIENT_LIMIT",
             Self::AccountLimit => "ACCOUNT_LIMIT",
@@ -111,6 +114,10 @@ pub(crate) fn explain(skip: Option<SkipReason>, facts: &DecisionFacts) -> String
         }
         Some(SkipReason::UnverifiedLimit) => {
             "Not sent: the contact's address is not verified, and the limit of mails to unverified addresses in 24 hours is reached."
+        }
+        Some(SkipReason::RecentlyMailed) => {
+            "Not sent: the transcript of a close shortly before was mailed to the contact's address, or waits to be. An agent can send \
+             this one."
         }
         Some(SkipReason::ConversationLimit) => {
             "Not sent: the limit of transcripts of one conversation in an hour is reached. An agent can send it."
@@ -199,6 +206,13 @@ mod tests {
             assert_eq!(decide(&facts, Some(reason)), Some(reason));
             assert!(explain(Some(reason), &facts).contains("limit"));
         }
+    }
+
+    #[test]
+    fn s4_a_close_shortly_after_a_transcript_is_skipped_and_says_so() {
+        let facts = chat_with_a_person();
+        assert_eq!(decide(&facts, Some(SkipReason::RecentlyMailed)), Some(SkipReason::RecentlyMailed));
+        assert!(explain(Some(SkipReason::RecentlyMailed), &facts).contains("shortly before"));
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(crate) async fn reason_to_skip<C: ConnectionTrait>(
     if store::suppressions::is_suppressed(db, close.account, recipient).await? {
         return Ok(Some(SkipReason::Suppressed));
     }
-    let counts = store::mail_counts::count_automatic(db, close.account, close.conversation, recipient, now).await?;
+    let (account, conversation) = (close.account, close.conversation);
+    let counts =
+        store::mail_counts::count_automatic(db, account, conversation, recipient, limits.interval, now).await?;
     Ok(limits.reached(counts, close.facts.email_verified))
 }

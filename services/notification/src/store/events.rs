@@ -96,6 +96,7 @@ impl From<SkipReason> for proto::SkipReason {
             SkipReason::NoAddress => Self::NoAddress,
             SkipReason::Suppressed => Self::Suppressed,
             SkipReason::UnverifiedLimit => Self::UnverifiedLimit,
+            SkipReason::RecentlyMailed => Self::RecentlyMailed,
             SkipReason::ConversationLimit => Self::ConversationLimit,
             SkipReason::RecipientLimit => Self::RecipientLimit,
             SkipReason::AccountLimit => Self::AccountLimit,

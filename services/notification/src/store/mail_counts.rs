@@ -1,17 +1,21 @@
 //! Counts of an account's mails, which `domain/mail_limits.rs` compares with the limits (rules T2, S4).
 
+use std::time::Duration;
+
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
-    ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryOrder, QuerySelect, Select, SelectGetableTuple, Selector,
-    Set, entity::prelude::*, sea_query::OnConflict,
+    Condition, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryOrder, QuerySelect, Select,
+    SelectGetableTuple, Selector, Set, entity::prelude::*, sea_query::OnConflict,
 };
 
 use super::entity::{
     delivery::{Column, Entity},
     delivery_retry, mail_account,
 };
-use crate::domain::{AutomaticCounts, Counted, DAY, Delivery, DeliveryKind, HOUR, LimitScope, MailLimit, mailbox};
+use crate::domain::{
+    AutomaticCounts, Counted, DAY, Delivery, DeliveryKind, DeliveryStatus, HOUR, LimitScope, MailLimit, mailbox,
+};
 
 /// Locks the account's row: of concurrent requests, each counts the mails of those before it.
 pub(crate) async fn lock(tx: &Tx, account: AccountId) -> Result<(), DbErr> {
@@ -30,11 +34,14 @@ pub(crate) async fn count_automatic<C: ConnectionTrait>(
     account: AccountId,
     conversation: Uuid,
     recipient: &str,
+    interval: Duration,
     now: Time,
 ) -> Result<AutomaticCounts, DbErr> {
+    let in_interval = to(mailed_since(account, conversation, now.minus(interval)), recipient);
     let within = |window| created_after(account, DeliveryKind::Transcript, now.minus(window));
     let unverified = || within(DAY).filter(Column::Unverified.eq(true));
     Ok(AutomaticCounts {
+        in_interval: in_interval.count(db).await?,
         of_conversation: within(HOUR).filter(Column::ConversationId.eq(conversation)).count(db).await?,
         to_recipient: to(within(DAY), recipient).count(db).await?,
         of_account: within(HOUR).count(db).await?,
@@ -121,6 +128,18 @@ fn created_after(account: AccountId, kind: DeliveryKind, since: Time) -> Select<
         .filter(Column::AccountId.eq(account))
         .filter(Column::Kind.eq(kind.as_str()))
         .filter(Column::CreatedAt.gt(since))
+}
+
+/// The automatic transcripts of the conversation that were requested or sent after `since`, without those that reach nobody. One whose
+/// sending was delayed counts from the time at which it was sent.
+fn mailed_since(account: AccountId, conversation: Uuid, since: Time) -> Select<Entity> {
+    let unsent = [DeliveryStatus::Failed, DeliveryStatus::Cancelled].map(DeliveryStatus::as_str);
+    Entity::find()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::ConversationId.eq(conversation))
+        .filter(Column::Kind.eq(DeliveryKind::Transcript.as_str()))
+        .filter(Column::Status.is_not_in(unsent))
+        .filter(Condition::any().add(Column::CreatedAt.gt(since)).add(Column::SentAt.gt(since)))
 }
 
 /// The mails to the mailbox of this address.

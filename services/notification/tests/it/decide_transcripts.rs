@@ -6,13 +6,13 @@ use frontdesk_notification::NotificationSettings;
 use frontdesk_proto::{
     conversation::internal::v1::{GetClosingFactsRequest, GetClosingFactsResponse},
     event::v1::{ConversationClosed, TranscriptDecided},
-    notification::v1::{DeliveryKind, SkipReason},
+    notification::v1::{DeliveryKind, DeliveryStatus, SkipReason},
 };
 use frontdesk_testkit::{Mode, event, new_id, on_both_modes, wait_until};
 use tonic::{Request, Status};
 
 use crate::{
-    chat::closed_event,
+    chat::{Chat, closed_event, facts},
     fixture::{Fixture, twenty_at_once},
 };
 
@@ -23,6 +23,10 @@ on_both_modes!(
     t3_each_of_many_closes_at_once_has_one_decision_whatever_it_is,
     t2_a_skipped_close_has_no_delivery_and_says_why,
     t2_unverified_addresses_have_a_limit_whichever_contacts_claim_them,
+    s4_a_loop_of_reopening_and_closing_mails_nobody_twice_in_the_interval,
+    s4_twenty_closes_of_one_conversation_at_once_mail_one_transcript,
+    s4_the_interval_is_for_one_address_and_one_conversation_and_not_for_a_cancelled_mail,
+    s4_without_an_interval_the_next_close_is_mailed_at_once,
     s4_the_closes_of_one_conversation_mail_a_few_transcripts_an_hour,
     s4_automatic_transcripts_to_a_verified_address_are_limited_whichever_contact_has_it,
     s4_automatic_transcripts_of_an_account_are_limited,
@@ -32,6 +36,9 @@ on_both_modes!(
 );
 
 const HOUR: Duration = Duration::from_secs(3600);
+
+/// A little more than the default minimum time between two transcripts of one conversation.
+const INTERVAL: Duration = Duration::from_secs(11 * 60);
 
 async fn close(fixture: &Fixture, close: &ConversationClosed) {
     fixture.service.publish("conversation", fixture.account.id, close).await;
@@ -161,19 +168,95 @@ async fn t2_twenty_closes_at_once_stay_within_the_unverified_limit(mode: Mode) {
 async fn s4_the_closes_of_one_conversation_mail_a_few_transcripts_an_hour(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let (conversation, contact) = (new_id(), new_id());
-    // An agent closes and reopens it again and again.
-    for number in 1..=10 {
+    // An agent closes and reopens it again and again, as seldom as is allowed.
+    for number in 1..=5 {
         close(&fixture, &closed_event(conversation, number, contact)).await;
+        fixture.service.settled().await;
+        fixture.service.clock.advance(INTERVAL).unwrap();
     }
-    fixture.service.settled().await;
-    assert_eq!((transcripts(&fixture).await, skipped(&fixture, SkipReason::ConversationLimit).await), (3, 7));
+    assert_eq!((transcripts(&fixture).await, skipped(&fixture, SkipReason::ConversationLimit).await), (3, 2));
     let decisions = fixture.account.list_decisions().await;
     let limited = decisions.iter().find(|decision| !decision.send).unwrap();
     assert!(limited.explanation.contains("one conversation in an hour"), "{limited:?}");
     fixture.service.clock.advance(HOUR + Duration::from_secs(60)).unwrap();
-    close(&fixture, &closed_event(conversation, 11, contact)).await;
+    close(&fixture, &closed_event(conversation, 6, contact)).await;
     fixture.service.settled().await;
     assert_eq!(transcripts(&fixture).await, 4);
+}
+
+async fn s4_a_loop_of_reopening_and_closing_mails_nobody_twice_in_the_interval(mode: Mode) {
+    let chat = Chat::closed(mode).await;
+    let facts = facts(chat.contact, "second@vera.example");
+    chat.change(|answers| answers.facts = vec![facts; 6]);
+    let sent = chat.deliver_until(DeliveryStatus::Sent).await;
+    for number in 2..=5 {
+        close(&chat.fixture, &closed_event(chat.id, number, chat.contact)).await;
+    }
+    chat.fixture.service.settled().await;
+    assert_eq!((transcripts(&chat.fixture).await, skipped(&chat.fixture, SkipReason::RecentlyMailed).await), (1, 4));
+    let explained = chat.explain(5).await.unwrap();
+    let decision = explained.decision.unwrap();
+    assert!(!decision.send && decision.explanation.contains("shortly before"), "{decision:?}");
+    assert_eq!(explained.delivery, None);
+    assert_eq!(chat.explain(1).await.unwrap().delivery, Some(sent));
+    chat.fixture.service.clock.advance(INTERVAL).unwrap();
+    close(&chat.fixture, &closed_event(chat.id, 6, chat.contact)).await;
+    chat.fixture.service.settled().await;
+    let next = chat.explain(6).await.unwrap().delivery.unwrap();
+    chat.account().wait_for_status(&next.id, DeliveryStatus::Sent).await;
+}
+
+async fn s4_twenty_closes_of_one_conversation_at_once_mail_one_transcript(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let (bus, account) = (fixture.service.bus.clone(), fixture.account.id);
+    let (conversation, contact) = (new_id(), new_id());
+    twenty_at_once(|number| {
+        let number = i32::try_from(number).unwrap() + 1;
+        let (bus, event) = (bus.clone(), event("conversation", account, &closed_event(conversation, number, contact)));
+        async move { assert!(bus.publish(&[event]).await.iter().all(Result::is_ok)) }
+    })
+    .await;
+    fixture.service.settled().await;
+    assert_eq!((transcripts(&fixture).await, skipped(&fixture, SkipReason::RecentlyMailed).await), (1, 19));
+}
+
+async fn s4_the_interval_is_for_one_address_and_one_conversation_and_not_for_a_cancelled_mail(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    fixture.recipient("vera@visitor.example");
+    let (conversation, contact) = (new_id(), new_id());
+    close(&fixture, &closed_event(conversation, 1, contact)).await;
+    fixture.service.settled().await;
+    let first = fixture.account.list_deliveries().await.remove(0);
+    // Another spelling of the same mailbox.
+    fixture.recipient("Vera+chat@visitor.example");
+    close(&fixture, &closed_event(conversation, 2, contact)).await;
+    fixture.service.settled().await;
+    assert_eq!((transcripts(&fixture).await, skipped(&fixture, SkipReason::RecentlyMailed).await), (1, 1));
+    // The same address in another conversation, and another address in this one.
+    close(&fixture, &closed_event(new_id(), 1, contact)).await;
+    fixture.service.settled().await;
+    fixture.recipient("corrected@visitor.example");
+    close(&fixture, &closed_event(conversation, 3, contact)).await;
+    fixture.service.settled().await;
+    assert_eq!((transcripts(&fixture).await, skipped(&fixture, SkipReason::RecentlyMailed).await), (3, 1));
+    // Nobody gets the cancelled one.
+    fixture.account.cancel(&first.id).await.unwrap();
+    fixture.recipient("vera@visitor.example");
+    close(&fixture, &closed_event(conversation, 4, contact)).await;
+    fixture.service.settled().await;
+    assert_eq!((transcripts(&fixture).await, skipped(&fixture, SkipReason::RecentlyMailed).await), (4, 1));
+}
+
+async fn s4_without_an_interval_the_next_close_is_mailed_at_once(mode: Mode) {
+    let settings =
+        NotificationSettings { automatic_interval_per_conversation: Duration::ZERO, ..NotificationSettings::default() };
+    let fixture = Fixture::start_with(mode, settings).await;
+    let (conversation, contact) = (new_id(), new_id());
+    for number in [1, 2] {
+        close(&fixture, &closed_event(conversation, number, contact)).await;
+    }
+    fixture.service.settled().await;
+    assert_eq!(transcripts(&fixture).await, 2);
 }
 
 async fn s4_automatic_transcripts_to_a_verified_address_are_limited_whichever_contact_has_it(mode: Mode) {

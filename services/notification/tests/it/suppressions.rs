@@ -275,13 +275,15 @@ async fn x2_after_an_erasure_the_address_stays_suppressed_and_is_not_named(mode:
 
 async fn t3_an_open_chat_is_explained_by_a_forecast_also_of_a_suppressed_address(mode: Mode) {
     let chat = Chat::closed(mode).await;
-    chat.decide().await;
+    chat.deliver_until(DeliveryStatus::Sent).await;
     chat.change(|answers| answers.conversation.status = ConversationStatus::Open.into());
     let forecast = async || {
         let request =
             ExplainTranscriptRequest { conversation_id: chat.id.to_string(), close_number: 2, forecast: true };
         chat.account().transcripts().explain_transcript(request).await.unwrap().into_inner()
     };
+    assert_eq!(forecast().await.decision.unwrap().skip_reason(), SkipReason::RecentlyMailed);
+    chat.fixture.service.clock.advance(Duration::from_secs(11 * 60)).unwrap();
     let foreseen = forecast().await;
     let decision = foreseen.decision.unwrap();
     assert_eq!((decision.id.as_str(), decision.close_number, decision.send), ("", 2, true));

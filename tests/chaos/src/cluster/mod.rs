@@ -173,6 +173,8 @@ impl Cluster {
         for limit in ["CONVERSATION_PER_HOUR", "RECIPIENT_PER_DAY", "ACCOUNT_PER_HOUR"] {
             set(&format!("NOTIFICATION__AUTOMATIC_PER_{limit}"), "1000000".into());
         }
+        // Every close of a chat that is reopened has its mail.
+        set("NOTIFICATION__AUTOMATIC_INTERVAL_PER_CONVERSATION", "0s".into());
         set("TELEMETRY__LOG", std::env::var("FRONTDESK_CHAOS_LOG").unwrap_or_else(|_| "info,sqlx=warn".into()));
         shared.extend(NO_LIMITS_OF_CALLERS.map(|(name, value)| (name.into(), value.into())));
         (0..ports.len())
