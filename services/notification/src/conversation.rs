@@ -92,6 +92,17 @@ pub(crate) struct ClosingFacts {
     pub(crate) last_sequence: i32,
     /// The visitor's current name. Empty: none is known.
     pub(crate) visitor_name: String,
+    /// Language of transcripts of the channel, a BCP 47 tag. Empty: it had none.
+    pub(crate) channel_language: String,
+    /// The same of the account. Empty: it had none.
+    pub(crate) account_language: String,
+}
+
+impl ClosingFacts {
+    /// The languages of transcripts of the channel and of the account.
+    pub(crate) fn languages(&self) -> [&str; 2] {
+        [&self.channel_language, &self.account_language]
+    }
 }
 
 /// A page of what an erasure is about.
@@ -195,6 +206,8 @@ impl ConversationClient {
             sender_id: uuid(&response.sender_id),
             last_sequence: response.last_sequence,
             visitor_name: response.visitor_name,
+            channel_language: response.channel_language,
+            account_language: response.account_language,
         })
     }
 

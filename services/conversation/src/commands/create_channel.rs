@@ -26,6 +26,7 @@ pub(crate) struct CreateChannel {
     pub(crate) transcript_enabled: bool,
     pub(crate) transcript_sender_id: Option<Uuid>,
     pub(crate) time_zone: String,
+    pub(crate) language: String,
     pub(crate) anonymous_visitors: Option<AnonymousVisitors>,
     /// None: it is always open.
     pub(crate) opening_hours: Option<Uuid>,
@@ -63,6 +64,7 @@ pub(crate) async fn create_channel(
         transcript_enabled: command.transcript_enabled,
         transcript_sender_id: command.transcript_sender_id,
         time_zone: command.time_zone,
+        language: command.language,
         anonymous_visitors: command.anonymous_visitors,
         opening_hours_id: command.opening_hours,
         created_at: now,

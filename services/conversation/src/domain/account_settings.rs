@@ -22,6 +22,8 @@ pub(crate) struct AccountSettings {
     pub(crate) version: i64,
     /// Types of properties of contacts.
     pub(crate) property_types: PropertyTypes,
+    /// BCP 47 tag of the language of transcripts. Empty: the installation's.
+    pub(crate) language: String,
 }
 
 /// What an update changes. None: unchanged.
@@ -34,6 +36,8 @@ pub(crate) struct AccountSettingsUpdate {
     pub(crate) visitor_attachments_enabled: Option<bool>,
     pub(crate) own_tickets_only: Option<bool>,
     pub(crate) property_types: Option<PropertyTypes>,
+    /// Empty: the installation's.
+    pub(crate) language: Option<String>,
 }
 
 /// A value of a setting that the installation does not allow.
@@ -57,6 +61,7 @@ impl AccountSettings {
             updated_at: None,
             version: 0,
             property_types: PropertyTypes::new(),
+            language: String::new(),
         }
     }
 
@@ -73,6 +78,7 @@ impl AccountSettings {
             visitor_attachments_enabled: update.visitor_attachments_enabled.unwrap_or(self.visitor_attachments_enabled),
             own_tickets_only: update.own_tickets_only.unwrap_or(self.own_tickets_only),
             property_types: update.property_types.unwrap_or_else(|| self.property_types.clone()),
+            language: update.language.unwrap_or_else(|| self.language.clone()),
             ..self.clone()
         };
         (after != *self).then_some(after)
@@ -179,6 +185,7 @@ mod tests {
             visitor_attachments_enabled: Some(false),
             own_tickets_only: Some(true),
             property_types: Some([("age".to_owned(), PropertyType::Number)].into()),
+            language: Some("it".into()),
         };
         let changed = settings().updated(update.clone()).unwrap();
         assert_eq!(changed.updated(update), None);
@@ -189,6 +196,7 @@ mod tests {
             visitor_attachments_enabled: Some(true),
             own_tickets_only: Some(false),
             property_types: Some(PropertyTypes::new()),
+            language: Some(String::new()),
         };
         assert_eq!(changed.updated(defaults), Some(settings()));
     }

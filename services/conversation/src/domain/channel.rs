@@ -24,6 +24,8 @@ pub(crate) struct Channel {
     pub(crate) transcript_sender_id: Option<Uuid>,
     /// IANA name. Empty: unknown.
     pub(crate) time_zone: String,
+    /// BCP 47 tag of the language of transcripts. Empty: the account's.
+    pub(crate) language: String,
     /// None: there are no anonymous visitors.
     pub(crate) anonymous_visitors: Option<AnonymousVisitors>,
     /// None: it is always open.
@@ -67,6 +69,8 @@ pub(crate) struct ChannelUpdate {
     /// Some(None): the account's fallback sender.
     pub(crate) transcript_sender_id: Option<Option<Uuid>>,
     pub(crate) time_zone: Option<String>,
+    /// Empty: the account's.
+    pub(crate) language: Option<String>,
     /// Some(None): no anonymous visitors.
     pub(crate) anonymous_visitors: Option<Option<AnonymousVisitors>>,
     /// Some(None): no opening hours.
@@ -101,6 +105,7 @@ impl Channel {
             transcript_enabled: update.transcript_enabled.unwrap_or(self.transcript_enabled),
             transcript_sender_id: update.transcript_sender_id.unwrap_or(self.transcript_sender_id),
             time_zone: update.time_zone.unwrap_or_else(|| self.time_zone.clone()),
+            language: update.language.unwrap_or_else(|| self.language.clone()),
             anonymous_visitors: update.anonymous_visitors.unwrap_or_else(|| self.anonymous_visitors.clone()),
             opening_hours_id: update.opening_hours_id.unwrap_or(self.opening_hours_id),
             ..self.clone()

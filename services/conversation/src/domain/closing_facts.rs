@@ -3,7 +3,7 @@
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use super::{Channel, ContactEmail, Conversation, Ticket, TicketStatus, Visitor, VisitorLink};
+use super::{AccountSettings, Channel, ContactEmail, Conversation, Ticket, TicketStatus, Visitor, VisitorLink};
 
 /// The facts at a close, from other tables than the conversation's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,10 @@ pub(crate) struct ClosingFacts {
     pub(crate) sender_id: Option<Uuid>,
     /// Whether the visitor's token had an address that mail cannot go to.
     pub(crate) token_email_unusable: bool,
+    /// BCP 47 tag of the channel's language of transcripts. Empty: it has none.
+    pub(crate) channel_language: String,
+    /// The same of the account. Empty: it has none.
+    pub(crate) account_language: String,
 }
 
 impl ClosingFacts {
@@ -28,16 +32,17 @@ impl ClosingFacts {
     }
 
     /// The facts of a close of the conversation now. `emails`: sorted addresses of the visitor's own contact
-    /// ([`Self::own_contact`]). `tickets`: those of the conversation and of that contact, among others. `own_tickets_only`: only those of
-    /// the conversation count, as the account has set it.
+    /// ([`Self::own_contact`]). `tickets`: those of the conversation and of that contact, among others. `settings`: the account's. None:
+    /// the defaults.
     pub(crate) fn new(
         conversation: &Conversation,
         visitor: Option<&Visitor>,
         channel: Option<&Channel>,
         emails: &[ContactEmail],
         tickets: &[Ticket],
-        own_tickets_only: bool,
+        settings: Option<&AccountSettings>,
     ) -> Self {
+        let own_tickets_only = settings.is_some_and(|settings| settings.own_tickets_only);
         let visitor = linked_visitor(conversation, visitor);
         let own_contact = visitor.and_then(Visitor::own_contact);
         let recipient = visitor.and_then(|visitor| recipient(visitor, emails));
@@ -57,6 +62,8 @@ impl ClosingFacts {
             transcript_enabled: channel.is_some_and(|channel| channel.transcript_enabled),
             sender_id: channel.and_then(|channel| channel.transcript_sender_id),
             token_email_unusable: !conversation.unusable_token_email.is_empty(),
+            channel_language: channel.map(|channel| channel.language.clone()).unwrap_or_default(),
+            account_language: settings.map(|settings| settings.language.clone()).unwrap_or_default(),
         }
     }
 

@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{
-    convert::{self, anonymous_visitors, invalid, one, time_zone},
+    convert::{self, anonymous_visitors, invalid, language, one, time_zone},
     visitor_key_cache,
 };
 use crate::{
@@ -63,6 +63,7 @@ impl ChannelService for Channels {
             transcript_enabled: request.transcript_enabled.unwrap_or(true),
             transcript_sender_id: parse_optional_id("transcript_sender_id", &request.transcript_sender_id)?,
             time_zone: one(time_zone(&request.time_zone))?,
+            language: one(language(&request.language))?,
             anonymous_visitors: one(request.anonymous_visitors.map(anonymous_visitors).transpose())?,
             opening_hours: parse_optional_id("opening_hours_id", &request.opening_hours_id)?,
             name: request.name,
@@ -125,6 +126,7 @@ impl ChannelService for Channels {
             transcript_enabled: request.transcript_enabled,
             transcript_sender_id: sender.map(|id| parse_optional_id("transcript_sender_id", id)).transpose()?,
             time_zone: one(request.time_zone.as_deref().map(time_zone).transpose())?,
+            language: one(request.language.as_deref().map(language).transpose())?,
             anonymous_visitors: match request.anonymous {
                 Some(update_channel_request::Anonymous::AnonymousVisitors(settings)) => {
                     Some(Some(one(anonymous_visitors(settings))?))

@@ -46,6 +46,7 @@ impl SettingsService for Settings {
             visitor_attachments_enabled: request.visitor_attachments_enabled,
             own_tickets_only: request.transcripts_only_blocked_by_own_tickets,
             property_types: convert::one(property_types.transpose())?,
+            language: convert::one(request.language.as_deref().map(convert::language).transpose())?,
         };
         let command = UpdateSettings { update, etag: request.etag };
         let settings = commands::update_settings(&self.0, &caller, command).await?;

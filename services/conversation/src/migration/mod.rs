@@ -88,6 +88,10 @@ impl MigratorTrait for Migrator {
                 name: "conversation_033_contact_property_types",
                 text: include_str!("033_contact_property_types.sql"),
             }),
+            Box::new(Sql {
+                name: "conversation_035_languages_of_transcripts",
+                text: include_str!("035_languages_of_transcripts.sql"),
+            }),
         ]
     }
 }

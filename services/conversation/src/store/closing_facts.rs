@@ -28,14 +28,13 @@ pub(crate) async fn find_many<C: ConnectionTrait>(
     let contacts: Vec<_> = all().filter_map(own_contact).collect();
     let emails = contacts::find_emails(conn, contacts.iter().copied()).await?;
     let tickets = tickets::list_of(conn, all().map(|one| (one.account, one.id)), contacts.iter().copied()).await?;
-    // Without a ticket the setting decides nothing.
-    let settings = account_settings::find_many(conn, tickets.iter().map(|ticket| ticket.account).collect()).await?;
+    let settings = account_settings::find_many(conn, all().map(|one| one.account).collect()).await?;
     let facts = all().map(|one| {
         let emails = own_contact(one).and_then(|contact| emails.get(&contact));
         let emails = emails.map_or(&[][..], Vec::as_slice);
         let channel = channels.get(&(one.account, one.channel_id));
-        let own_tickets_only = settings.get(&one.account).is_some_and(|settings| settings.own_tickets_only);
-        let facts = ClosingFacts::new(one, visitor_of(one), channel, emails, &tickets, own_tickets_only);
+        let settings = settings.get(&one.account);
+        let facts = ClosingFacts::new(one, visitor_of(one), channel, emails, &tickets, settings);
         ((one.account, one.id), facts)
     });
     Ok(facts.collect())

@@ -4,9 +4,9 @@ use frontdesk_proto::{
     conversation::v1::{
         AttachmentLimits, AttachmentMediaTypes, AttachmentStatus, Contact, ContactProperties,
         ContactPropertyDefinition, ContactPropertyDefinitions, ContactPropertyType, CreateAttachmentRequest,
-        CreateContactRequest, GetAttachmentRequest, GetSettingsRequest, GetWidgetRequest, Settings,
-        UpdateContactRequest, UpdateSettingsRequest, contact_service_client::ContactServiceClient,
-        settings_service_client::SettingsServiceClient,
+        CreateChannelRequest, CreateContactRequest, GetAttachmentRequest, GetSettingsRequest, GetWidgetRequest,
+        Settings, UpdateChannelRequest, UpdateContactRequest, UpdateSettingsRequest,
+        contact_service_client::ContactServiceClient, settings_service_client::SettingsServiceClient,
     },
     event::v1::{ConversationClosed, SettingsUpdated},
 };
@@ -18,7 +18,7 @@ use crate::{
     attachments::{PNG, announce, file, put, ready, send, upload},
     close_conversation::close,
     create_ticket,
-    fixture::{ADA, BOB, Fixture, GONE, STRANGER, twenty},
+    fixture::{ADA, BOB, Fixture, GONE, STRANGER, new_channel, twenty},
     get_closing_facts::facts,
 };
 
@@ -33,6 +33,8 @@ on_both_modes!(
     a2_an_agent_changes_settings_by_permission_and_while_they_are_active,
     s2_each_account_has_its_own_settings,
     t2_with_the_setting_only_tickets_of_the_chat_count_from_the_next_close_on,
+    t6_a_close_keeps_the_languages_that_its_channel_and_its_account_had,
+    t6_a_language_of_the_account_is_set_and_unset_and_one_that_is_no_tag_is_refused,
     x2_properties_of_contacts_have_the_types_of_the_settings,
     x2_each_property_has_one_type_and_the_new_list_replaces_the_old_one,
 );
@@ -261,6 +263,51 @@ async fn t2_with_the_setting_only_tickets_of_the_chat_count_from_the_next_close_
     assert!(had_ticket(&with_ticket).await, "its own ticket counts");
     let events = fixture.service.appended::<ConversationClosed>().await;
     assert_eq!(events.iter().map(|closed| closed.had_ticket).collect::<Vec<_>>(), [true, false, true]);
+}
+
+fn in_language(tag: &str) -> UpdateSettingsRequest {
+    UpdateSettingsRequest { language: Some(tag.into()), ..UpdateSettingsRequest::default() }
+}
+
+async fn t6_a_close_keeps_the_languages_that_its_channel_and_its_account_had(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let italian = CreateChannelRequest { language: "it".into(), ..new_channel() };
+    let italian = fixture.create_channel(italian).await;
+    let (first, second) = (fixture.chat_on(&italian, "v").await.id, fixture.chat("v").await.id);
+    let languages = async |chat: &str, close_number: i32| {
+        let facts = facts(&fixture, chat, close_number).await.unwrap();
+        (facts.channel_language, facts.account_language)
+    };
+    let both = |channel: &str, account: &str| (channel.to_owned(), account.to_owned());
+    assert_eq!(languages(&first, 0).await, both("it", ""));
+    update(&fixture, in_language("de-CH")).await;
+    close(&fixture, &first).await;
+    close(&fixture, &second).await;
+    update(&fixture, in_language("fr")).await;
+    let request = UpdateChannelRequest {
+        channel_id: italian.id.clone(),
+        language: Some(String::new()),
+        ..UpdateChannelRequest::default()
+    };
+    fixture.channels().update_channel(request).await.unwrap();
+    assert_eq!(languages(&first, 1).await, both("it", "de-CH"), "the facts of a close stay");
+    assert_eq!(languages(&second, 1).await, both("", "de-CH"));
+    assert_eq!(languages(&first, 0).await, both("", "fr"));
+}
+
+async fn t6_a_language_of_the_account_is_set_and_unset_and_one_that_is_no_tag_is_refused(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    assert_eq!(get(&fixture).await.language, "");
+    let set = update(&fixture, in_language("pt-BR")).await;
+    assert_eq!((set.language.as_str(), set.version), ("pt-BR", 1));
+    assert_eq!(update(&fixture, in_language("pt-BR")).await, set, "nothing changes");
+    assert_eq!(update(&fixture, visitors(false)).await.language, "pt-BR", "unset is unchanged");
+    for tag in ["Portuguese language", "p", "pt_BR"] {
+        let refused = try_update(&fixture, in_language(tag)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{tag}");
+    }
+    let unset = update(&fixture, in_language("")).await;
+    assert_eq!((unset.language.as_str(), unset.version), ("", 3));
 }
 
 fn property_types(types: &[(&str, ContactPropertyType)]) -> UpdateSettingsRequest {

@@ -18,6 +18,7 @@ on_both_modes!(
     c12_a_repeat_of_an_update_succeeds_with_its_old_etag_and_changes_nothing,
     c12_an_update_with_a_stale_etag_is_refused,
     every_field_of_a_channel_changes_and_each_optional_one_is_cleared,
+    t6_a_language_that_is_no_tag_is_refused,
     b1_a_channel_gets_a_bot_that_exists_and_loses_it,
     t5_a_channel_gets_a_sender_that_exists,
     twenty_updates_of_one_etag_and_one_wins,
@@ -68,8 +69,9 @@ async fn c12_an_update_with_a_stale_etag_is_refused(mode: Mode) {
 
 async fn every_field_of_a_channel_changes_and_each_optional_one_is_cleared(mode: Mode) {
     let fixture = Fixture::start(mode).await;
-    let created = CreateChannelRequest { time_zone: "Europe/Rome".into(), ..new_channel() };
+    let created = CreateChannelRequest { time_zone: "Europe/Rome".into(), language: "it".into(), ..new_channel() };
     let channel = fixture.channels().create_channel(created).await.unwrap().into_inner().channel.unwrap();
+    assert_eq!(channel.language, "it");
     let sender = SALES.to_string();
     let all = UpdateChannelRequest {
         name: Some("Outlet".into()),
@@ -77,6 +79,7 @@ async fn every_field_of_a_channel_changes_and_each_optional_one_is_cleared(mode:
         transcript_enabled: Some(false),
         transcript_sender_id: Some(sender.clone()),
         time_zone: Some("Europe/Berlin".into()),
+        language: Some("de-CH".into()),
         ..update(&channel.id)
     };
     let full = updated(&fixture, all).await;
@@ -86,6 +89,7 @@ async fn every_field_of_a_channel_changes_and_each_optional_one_is_cleared(mode:
         transcript_enabled: false,
         transcript_sender_id: sender,
         time_zone: "Europe/Berlin".into(),
+        language: "de-CH".into(),
         update_time: full.update_time,
         version: 2,
         etag: full.etag.clone(),
@@ -95,11 +99,26 @@ async fn every_field_of_a_channel_changes_and_each_optional_one_is_cleared(mode:
     let cleared = UpdateChannelRequest {
         transcript_sender_id: Some(String::new()),
         time_zone: Some(String::new()),
+        language: Some(String::new()),
         ..update(&full.id)
     };
     let cleared = updated(&fixture, cleared).await;
-    assert_eq!((cleared.transcript_sender_id.as_str(), cleared.time_zone.as_str()), ("", ""));
+    assert_eq!([&cleared.transcript_sender_id, &cleared.time_zone, &cleared.language], ["", "", ""]);
     assert_eq!((cleared.name.as_str(), cleared.version), ("Outlet", 3));
+}
+
+async fn t6_a_language_that_is_no_tag_is_refused(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let channel = fixture.channel().await;
+    for tag in ["Italian language", "i", "it_IT"] {
+        let created = CreateChannelRequest { language: tag.into(), ..new_channel() };
+        let refused = fixture.channels().create_channel(created).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{tag}");
+        let changed = UpdateChannelRequest { language: Some(tag.into()), ..update(&channel.id) };
+        let refused = fixture.channels().update_channel(changed).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{tag}");
+    }
+    assert!(fixture.service.appended::<ChannelUpdated>().await.is_empty());
 }
 
 async fn b1_a_channel_gets_a_bot_that_exists_and_loses_it(mode: Mode) {

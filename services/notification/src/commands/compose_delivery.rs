@@ -177,6 +177,7 @@ async fn gather(app: &App, delivery: &Delivery, date: Time) -> Result<(Transcrip
         contact: Some(contact),
         as_closed,
         visitor_name: &facts.visitor_name,
+        languages: facts.languages(),
         until: delivery.until_sequence,
         time_zone: &delivery.time_zone,
         max_bytes: delivery.max_transcript_bytes,

@@ -26,6 +26,8 @@ pub(crate) struct TranscriptQuery<'a> {
     pub(crate) as_closed: bool,
     /// The visitor's name. Empty: none is known.
     pub(crate) visitor_name: &'a str,
+    /// Languages of the channel and of the account at the close, in this order. Empty: it had none.
+    pub(crate) languages: [&'a str; 2],
     /// Sequence of the last entry to include. 0: the newest.
     pub(crate) until: i32,
     /// The requested time zone. Empty: the contact's.
@@ -51,7 +53,7 @@ pub(crate) struct TranscriptData {
 }
 
 /// Gathers a transcript. Its times are in the requested zone, else the contact's, else the channel's, else UTC; its language is the
-/// contact's, else that of the chat's widget, else the installation's.
+/// contact's, else that of the chat's widget, else the channel's, else the account's, else the installation's.
 pub(crate) async fn gather_transcript(app: &App, query: &TranscriptQuery<'_>) -> Result<TranscriptData, CallError> {
     let (mut data, pages) = open_transcript(app, query).await?;
     data.transcript.lines = read_lines(app, query, data.style(), pages).await?;
@@ -79,7 +81,9 @@ pub(crate) async fn open_transcript(
     let contact_zone = contact.as_ref().map_or("", |contact| contact.time_zone.as_str());
     let zone = zone(&[query.time_zone, contact_zone, &channel.time_zone]);
     let contact_language = contact.as_ref().map_or("", |contact| contact.language.as_str());
-    let tags: [&str; 3] = [contact_language, &conversation.language, &app.settings.language];
+    let [channel_language, account_language] = query.languages;
+    let tags: [&str; 5] =
+        [contact_language, &conversation.language, channel_language, account_language, &app.settings.language];
     let language =
         find_language(app, account, &tags).await.map_err(|error| CallError::Unavailable(error.to_string()))?;
     // In whole seconds: the parts of a preview that is read in several calls have one size.

@@ -33,6 +33,7 @@ pub(crate) async fn open_whole_transcript(
         contact: delivery.contact,
         as_closed: delivery.kind == DeliveryKind::Transcript,
         visitor_name: &facts.visitor_name,
+        languages: facts.languages(),
         until: delivery.until_sequence,
         time_zone: &delivery.time_zone,
         max_bytes: None,

@@ -220,6 +220,7 @@ async fn compose_part(
         contact: basis.facts.contact_id,
         as_closed: true,
         visitor_name: &basis.facts.visitor_name,
+        languages: basis.facts.languages(),
         until: basis.facts.last_sequence,
         time_zone: &query.time_zone,
         max_bytes: basis.delivery.and_then(|delivery| delivery.max_transcript_bytes),

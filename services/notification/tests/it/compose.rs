@@ -6,7 +6,9 @@ use frontdesk_notification::NotificationSettings;
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
     conversation::{
-        internal::v1::{AttachmentLink, CreateAttachmentLinksRequest, CreateAttachmentLinksResponse},
+        internal::v1::{
+            AttachmentLink, CreateAttachmentLinksRequest, CreateAttachmentLinksResponse, GetClosingFactsResponse,
+        },
         v1::{
             Entry, Message, RichText, RichTextBlock, RichTextLine, RichTextSpan, SentAttachment, SentInsert, Video,
             entry::Content, rich_text_block::Block, sent_insert,
@@ -28,6 +30,7 @@ on_both_modes!(
     t6_links_to_attachments_are_asked_for_page_by_page_and_never_for_what_the_visitor_did_not_see,
     t8_while_links_cannot_be_had_the_transcript_waits,
     t6_a_mail_is_in_the_language_of_the_contact_else_of_the_chat_else_of_the_installation,
+    t6_t9_a_mail_and_its_preview_are_in_the_language_that_channel_or_account_had_at_the_close,
     t5_a_code_is_in_the_language_of_the_installation,
     t7_hostile_names_titles_and_messages_are_mailed_as_text,
 );
@@ -180,6 +183,43 @@ async fn t6_a_mail_is_in_the_language_of_the_contact_else_of_the_chat_else_of_th
     assert_eq!(of("", "en").await, "en");
     assert_eq!(of("tlh", "en").await, "en");
     assert_eq!(of("", "").await, "it");
+}
+
+async fn t6_t9_a_mail_and_its_preview_are_in_the_language_that_channel_or_account_had_at_the_close(mode: Mode) {
+    let chat = Chat::closed(mode).await;
+    let set = |widget: &str, channel: &str, account: &str| {
+        chat.change(|answers| {
+            answers.conversation.language = widget.into();
+            answers.facts[0].channel_language = channel.into();
+            answers.facts[0].account_language = account.into();
+        });
+    };
+    for (widget, channel, account, subject) in [
+        ("", "it", "en", "La tua chat con Acme"),
+        ("", "", "it-CH", "La tua chat con Acme"),
+        ("", "tlh", "it", "La tua chat con Acme"),
+        ("en", "it", "it", "Your chat with Acme"),
+        ("", "", "", "Your chat with Acme"),
+    ] {
+        set(widget, channel, account);
+        let text = chat.previewed_part(TranscriptPart::Text).await;
+        assert!(text.contains(subject), "{widget}, {channel}, {account}: {text}");
+    }
+    set("", "it", "en");
+    // Those of a close now are others.
+    chat.change(|answers| {
+        let now = GetClosingFactsResponse { channel_language: "en".into(), ..answers.facts[0].clone() };
+        answers.facts.push(now);
+    });
+    let delivery = chat.deliver_until(DeliveryStatus::Sent).await;
+    let bytes = chat.fixture.mail(&delivery.id);
+    assert_eq!(MessageParser::default().parse(&bytes).unwrap().subject(), Some("La tua chat con Acme"));
+    assert_eq!(chat.previewed_part(TranscriptPart::Mail).await, bytes);
+    // A transcript that is sent by hand is as of now.
+    let by_hand = chat.send(chat.send_request(chat.contact)).await.unwrap();
+    chat.account().wait_for_status(&by_hand.id, DeliveryStatus::Sent).await;
+    let bytes = chat.fixture.mail(&by_hand.id);
+    assert_eq!(MessageParser::default().parse(&bytes).unwrap().subject(), Some("Your chat with Acme"));
 }
 
 async fn t5_a_code_is_in_the_language_of_the_installation(mode: Mode) {

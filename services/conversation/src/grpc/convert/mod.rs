@@ -395,6 +395,8 @@ pub(super) fn closing_facts(snapshot: ClosingSnapshot, visitor_name: String) -> 
         last_sequence: counter(snapshot.last_sequence),
         visitor_name,
         token_email_unusable: facts.token_email_unusable,
+        channel_language: facts.channel_language,
+        account_language: facts.account_language,
     }
 }
 

@@ -105,6 +105,7 @@ pub(crate) fn channel(channel: &Channel, widget_token: String, bot_deleted: bool
         transcript_enabled: channel.transcript_enabled,
         transcript_sender_id: id_or_empty(channel.transcript_sender_id),
         time_zone: channel.time_zone.clone(),
+        language: channel.language.clone(),
         create_time: Some(channel.created_at.to_proto()),
         update_time: Some(channel.updated_at.to_proto()),
         delete_time: channel.deleted_at.map(|time| time.to_proto()),

@@ -24,6 +24,7 @@ pub(crate) fn settings(settings: AccountSettings, installation: Option<&Attachme
         update_time: settings.updated_at.map(Time::to_proto),
         version: version(settings.version),
         contact_properties: settings.property_types.into_iter().map(definition).collect(),
+        language: settings.language,
     }
 }
 

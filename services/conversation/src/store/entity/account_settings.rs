@@ -21,6 +21,7 @@ pub(crate) struct Model {
     pub version: i64,
     /// A JSON object.
     pub contact_property_types: String,
+    pub language: String,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -40,6 +41,7 @@ impl From<AccountSettings> for Model {
             version: settings.version,
             // Its serialisation does not fail.
             contact_property_types: serde_json::to_string(&settings.property_types).unwrap_or_else(|_| "{}".into()),
+            language: settings.language,
         }
     }
 }
@@ -60,6 +62,7 @@ impl TryFrom<Model> for AccountSettings {
             updated_at: row.updated_at,
             version: row.version,
             property_types: property_types.map_err(|error| DbErr::Type(error.to_string()))?,
+            language: row.language,
         })
     }
 }

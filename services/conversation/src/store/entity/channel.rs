@@ -26,6 +26,7 @@ pub(crate) struct Model {
     pub transcript_enabled: bool,
     pub transcript_sender_id: Option<Uuid>,
     pub time_zone: String,
+    pub language: String,
     /// A JSON list. None: there are no anonymous visitors.
     pub anonymous_origins: Option<String>,
     pub opening_hours_id: Option<Uuid>,
@@ -56,6 +57,7 @@ impl From<Channel> for Model {
             transcript_enabled: channel.transcript_enabled,
             transcript_sender_id: channel.transcript_sender_id,
             time_zone: channel.time_zone,
+            language: channel.language,
             anonymous_origins: channel.anonymous_visitors.map(|all| Value::from(all.allowed_origins).to_string()),
             opening_hours_id: channel.opening_hours_id,
             routing_policy_id: channel.routing_policy_id,
@@ -80,6 +82,7 @@ impl From<Model> for Channel {
             transcript_enabled: row.transcript_enabled,
             transcript_sender_id: row.transcript_sender_id,
             time_zone: row.time_zone,
+            language: row.language,
             anonymous_visitors: row.anonymous_origins.map(|origins| AnonymousVisitors {
                 allowed_origins: serde_json::from_str(&origins).unwrap_or_default(),
             }),

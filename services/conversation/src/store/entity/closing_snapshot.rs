@@ -23,6 +23,8 @@ pub(crate) struct Model {
     pub sender_id: Option<Uuid>,
     pub last_sequence: i64,
     pub token_email_unusable: bool,
+    pub channel_language: String,
+    pub account_language: String,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -47,6 +49,8 @@ impl From<ClosingSnapshot> for Model {
             sender_id: facts.sender_id,
             last_sequence: snapshot.last_sequence,
             token_email_unusable: facts.token_email_unusable,
+            channel_language: facts.channel_language,
+            account_language: facts.account_language,
         }
     }
 }
@@ -68,6 +72,8 @@ impl From<Model> for ClosingSnapshot {
                 transcript_enabled: row.transcript_enabled,
                 sender_id: row.sender_id,
                 token_email_unusable: row.token_email_unusable,
+                channel_language: row.channel_language,
+                account_language: row.account_language,
             },
         }
     }
