@@ -47,6 +47,9 @@ const RETRY_SECONDS: u64 = 5;
 /// Size of the pieces in which a part is sent (bytes).
 const PIECE: usize = 64 * 1024;
 
+/// What people wrote runs nothing and loads nothing, also where a browser finds markup in it.
+pub(crate) const CONTENT_POLICY: &str = "sandbox allow-popups; default-src 'none'; style-src 'unsafe-inline'";
+
 /// The routes.
 pub(crate) fn routes(app: &App) -> Router {
     Router::new()
@@ -90,13 +93,12 @@ async fn permit(app: &App) -> Result<OwnedSemaphorePermit, Answer> {
     }
 }
 
-/// What people wrote runs nothing and loads nothing, also where a browser finds markup in it.
 fn headers(media_type: &'static str, disposition: &'static str) -> [(HeaderName, &'static str); 7] {
     [
         (CONTENT_TYPE, media_type),
         (CONTENT_DISPOSITION, disposition),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (CONTENT_SECURITY_POLICY, "sandbox allow-popups; default-src 'none'; style-src 'unsafe-inline'"),
+        (CONTENT_SECURITY_POLICY, CONTENT_POLICY),
         (REFERRER_POLICY, "no-referrer"),
         (CACHE_CONTROL, "private, no-store"),
         // For a link that its holder has published.
