@@ -12,6 +12,7 @@
 mod floods;
 mod honest_caller;
 mod http2;
+mod long_transcript;
 mod report;
 mod resource_exhaustion;
 mod shared;
@@ -23,7 +24,8 @@ mod unread;
 use std::time::{Duration, Instant};
 
 use frontdesk_proto::conversation::v1::{ListChannelsRequest, channel_service_client::ChannelServiceClient};
-use frontdesk_tests::wait_for;
+use frontdesk_test_servers::NO_LIMITS_OF_CALLERS;
+use frontdesk_tests::{Account, wait_for};
 use tokio::sync::Mutex;
 
 use crate::{
@@ -329,6 +331,37 @@ async fn s4_previews_at_once_are_bounded_in_memory() {
     assert!(answered > 0, "none was composed");
     assert!(grew < MAX_MEMORY_GROWTH, "memory grew by {} MiB", grew / MIB);
     wait_until_served(&target).await;
+    assert_eq!(target.faults().0, [""; 0]);
+}
+
+/// A thread of 40 MB: only what the mail shows of it is kept while it is read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s4_t6_composing_the_transcript_of_ten_thousand_messages_needs_bounded_memory() {
+    const MAX_TRANSCRIPT_BYTES: i32 = 256 * 1024;
+    // Much less than the thread, and more than the pages of it that are read at the same time.
+    const MAX_GROWTH: u64 = 24 * MIB;
+    let _alone = ALONE.lock().await;
+    let size = MAX_TRANSCRIPT_BYTES.to_string();
+    let setting = ("FRONTDESK__NOTIFICATION__TRANSCRIPT_MAX_BYTES", size.as_str());
+    let mut target = Target::start(&[&NO_LIMITS_OF_CALLERS[..], &[setting]].concat()).await;
+    let account = target.account().await;
+    let short = long_transcript::chat(&account, "short", 1_000).await;
+    let long = long_transcript::chat(&account, "long", 10_000).await;
+    // The allocator keeps what the posts took, in which the thread could hide.
+    target.process.terminate().await;
+    target.process.restart().await;
+    wait_until_served(&target).await;
+    let account = Account::open(&target.process.address(), &target.process.keys(), account.id.0).await;
+    // What the pages of a thread take, and what the allocator keeps of them, is not what is measured.
+    for _ in 0..3 {
+        long_transcript::compose(&account, &short).await;
+    }
+    let usual = target.memory();
+    let (size, most) = long_transcript::compose_watched(&target, &account, &long).await;
+    let grew = most.saturating_sub(usual);
+    println!("a transcript of 10,000 messages of 4,000 bytes: HTML of {size} bytes, {} MiB", grew / MIB);
+    assert!((1..MAX_TRANSCRIPT_BYTES).contains(&size), "the first and the last part: {size}");
+    assert!(grew < MAX_GROWTH, "memory grew by {} MiB", grew / MIB);
     assert_eq!(target.faults().0, [""; 0]);
 }
 

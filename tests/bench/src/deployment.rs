@@ -267,6 +267,14 @@ impl Deployment {
         self.notification.insert(process).address.clone()
     }
 
+    /// Process id of the notification service.
+    ///
+    /// # Panics
+    /// If it was not started.
+    pub fn notification_pid(&self) -> i32 {
+        self.notification.as_ref().unwrap().pid()
+    }
+
     /// Ends the notification service.
     pub async fn stop_notification(&mut self) {
         if let Some(process) = self.notification.take() {

@@ -30,6 +30,7 @@ use super::{Plan, p5_timeouts::now, print_round};
 use crate::{
     deployment::{AgentChannel, Deployment},
     fixture::{ACCOUNT, AGENT, SAMPLE_TEXT, sample_content},
+    memory::peak_kib,
     process::Process,
     report::{Goal, Round, Row},
 };
@@ -93,10 +94,13 @@ async fn run_transcript(deployment: &Deployment, plan: Plan, notification: &str)
             composed += 1;
         }
         let value = f64::from(composed) / began.elapsed().as_secs_f64();
+        // Not one of those that are timed: looking at the memory takes time.
+        let (peak, _) = peak_kib(deployment.notification_pid(), preview(&client, &conversation)).await;
         let more = vec![
             ("compose_ms", 1_000.0 / value),
             ("render_ms", 1_000.0 / baseline),
             ("mail_mib", f64::from(bytes) / 1024.0 / 1024.0),
+            ("peak_mib", peak / 1024.0),
         ];
         let round = Round { value, baseline, more };
         print_round("P6_transcript", number, &round);
