@@ -12,11 +12,11 @@ use frontdesk_proto::{
         team_service_client::TeamServiceClient,
     },
     conversation::v1::{
-        AssigneeFilter, ChatQueuePlace, CloseConversationRequest, CreateChannelRequest, ListConversationsRequest,
-        WatchChatRequest, WatchChatResponse, WatchInboxRequest, WatchInboxResponse, assignee_filter::Assignee,
-        channel_service_client::ChannelServiceClient, conversation_service_client::ConversationServiceClient,
-        create_channel_request::Greeter, visitor_service_client::VisitorServiceClient, watch_chat_response,
-        watch_inbox_response,
+        AssigneeFilter, ChatQueuePlace, CloseConversationRequest, CreateChannelRequest, GetChannelRequest,
+        ListConversationsRequest, WatchChatRequest, WatchChatResponse, WatchInboxRequest, WatchInboxResponse,
+        assignee_filter::Assignee, channel_service_client::ChannelServiceClient,
+        conversation_service_client::ConversationServiceClient, create_channel_request::Greeter,
+        visitor_service_client::VisitorServiceClient, watch_chat_response, watch_inbox_response,
     },
 };
 use frontdesk_tests::{Account, As, TestSuite, request_id, wait_until};
@@ -167,6 +167,12 @@ async fn c9_a4_the_inbox_of_a_team_shows_what_waits_for_it_while_it_does() {
     RoutingPolicyServiceClient::new(account.admin()).delete_routing_policy(delete).await.unwrap();
     until_shown(&mut updates, &waits.id, false).await;
     assert_eq!(place(&account, &waits.id).await, 1, "A4: in the default queue");
+    let says_so = || async {
+        let request = GetChannelRequest { channel_id: channel.clone() };
+        let response = ChannelServiceClient::new(account.admin()).get_channel(request).await.unwrap();
+        response.into_inner().channel.unwrap().routing_policy_deleted
+    };
+    wait_until("the channel to say that its policy was deleted", says_so).await;
     let listed = calls.list_conversations(inbox).await.unwrap().into_inner();
     let rows: Vec<_> = listed.rows.into_iter().map(|row| row.conversation.unwrap().id).collect();
     assert_eq!(rows, [taken.id.as_str()], "the chat of a member stays");

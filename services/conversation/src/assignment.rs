@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{AboutPlace, Agent, OpeningHours, RecordPage, RosterState, Team, record_time},
+    domain::{AboutPlace, Agent, OpeningHours, RecordPage, RosterState, RoutingPolicy, Team, record_time},
 };
 
 /// Number of assignments that are asked for at once.
@@ -97,12 +97,18 @@ pub(crate) async fn get_opening_hours(app: &App, account: AccountId, id: Uuid) -
     hours.ok_or_else(|| Status::internal("the answer holds no opening hours"))
 }
 
-/// Whether the account has the routing policy, as its service has it now, and it is not deleted.
-pub(crate) async fn has_routing_policy(app: &App, account: AccountId, id: Uuid) -> Result<bool, Status> {
+/// The routing policy, as its service has it now.
+pub(crate) async fn get_routing_policy(app: &App, account: AccountId, id: Uuid) -> Result<RoutingPolicy, Status> {
     let mut service = RoutingPolicyServiceClient::new(app.assignment.for_account(account));
     let request = GetRoutingPolicyRequest { routing_policy_id: id.to_string() };
     let policy = service.get_routing_policy(request).await?.into_inner().routing_policy;
-    Ok(policy.is_some_and(|policy| policy.delete_time.is_none()))
+    let policy = policy.and_then(|policy| read_routing_policy(account, &policy));
+    policy.ok_or_else(|| Status::internal("the answer holds no routing policy"))
+}
+
+fn read_routing_policy(account: AccountId, policy: &pb::RoutingPolicy) -> Option<RoutingPolicy> {
+    let (deleted, version) = (policy.delete_time.is_some(), policy.version.into());
+    Some(RoutingPolicy { account, id: policy.id.parse().ok()?, deleted, version })
 }
 
 /// The places of those of these conversations that wait, as their visitors are shown them. At most 500.

@@ -181,6 +181,7 @@ impl Service for App {
         bus.subscribe(consumers::Bots(self.clone()), &self.db);
         bus.subscribe(consumers::Agents(self.clone()), &self.db);
         bus.subscribe(consumers::OpeningHoursCopies(self.clone()), &self.db);
+        bus.subscribe(consumers::RoutingPolicies(self.clone()), &self.db);
         bus.subscribe(consumers::SentTranscripts(self.clone()), &self.db);
         bus.subscribe(consumers::Teams(self.clone()), &self.db);
         bus.subscribe(consumers::Queues(self.clone()), &self.db);

@@ -4,14 +4,12 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{
-    find_bot, find_opening_hours, require_active_caller, require_known_caller, require_routing_policy, require_sender,
-};
+use super::steps::{ChannelReferences, ReferenceCopies, require_active_caller, require_known_caller};
 use crate::{
     App,
-    domain::{AnonymousVisitors, Bot, Channel, OpeningHours},
+    domain::{AnonymousVisitors, Channel},
     error::ConversationError,
-    store::{bots, channels, opening_hours},
+    store::channels,
 };
 
 pub(crate) struct CreateChannel {
@@ -39,19 +37,14 @@ pub(crate) async fn create_channel(
     command: CreateChannel,
 ) -> Result<Channel, ConversationError> {
     require_known_caller(app, caller).await?;
-    let (bot, hours) = check_unless_repeated(app, caller, &command).await?;
+    let copies = find_unless_repeated(app, caller, &command).await?;
     let mut tx = app.db.begin_for(caller.account).await?;
     if let Some(id) = command.key.claim(&tx).await? {
         return channels::find(tx.conn(), caller.account, id).await?.ok_or(ConversationError::NotFound("channel"));
     }
 
     require_active_caller(&tx, caller).await?;
-    if let Some(bot) = bot {
-        bots::save(&tx, bot).await?;
-    }
-    if let Some(hours) = hours {
-        opening_hours::save(&tx, hours).await?;
-    }
+    copies.save(&tx).await?;
     let now = tx.now().await?;
     let channel = Channel {
         id: tx.new_id(),
@@ -78,38 +71,28 @@ pub(crate) async fn create_channel(
     Ok(channel)
 }
 
-/// Checks that bot, routing policy, sender address and opening hours exist; returns what is kept of bot and opening hours. A repeat gets
-/// the first answer, also when they were deleted since, so it does not ask.
-async fn check_unless_repeated(
+/// Checks that bot, routing policies, sender address and opening hours exist; returns what is kept of them. A repeat gets the first
+/// answer, also when they were deleted since, so it does not ask.
+async fn find_unless_repeated(
     app: &App,
     caller: &Caller,
     command: &CreateChannel,
-) -> Result<(Option<Bot>, Option<OpeningHours>), ConversationError> {
-    let policies = [command.routing_policy, command.hand_off_policy];
-    let named = [command.bot, command.transcript_sender_id, command.opening_hours];
-    if policies.iter().chain(&named).all(Option::is_none) {
-        return Ok((None, None));
+) -> Result<ReferenceCopies, ConversationError> {
+    let named = ChannelReferences {
+        bot: command.bot,
+        sender: command.transcript_sender_id,
+        opening_hours: command.opening_hours,
+        routing_policies: [command.routing_policy, command.hand_off_policy],
+    };
+    if named.is_empty() {
+        return Ok(ReferenceCopies::default());
     }
     let read = app.db.read_for(caller.account).await?;
     let is_repeat = command.key.find::<Uuid>(&read.conn()).await?.is_some();
     // The read ends before another service is asked.
     drop(read);
     if is_repeat {
-        return Ok((None, None));
+        return Ok(ReferenceCopies::default());
     }
-    if let Some(sender) = command.transcript_sender_id {
-        require_sender(app, caller.account, sender).await?;
-    }
-    for policy in policies.into_iter().flatten() {
-        require_routing_policy(app, caller.account, policy).await?;
-    }
-    let bot = match command.bot {
-        Some(bot) => Some(find_bot(app, caller.account, bot).await?),
-        None => None,
-    };
-    let hours = match command.opening_hours {
-        Some(hours) => Some(find_opening_hours(app, caller.account, hours).await?),
-        None => None,
-    };
-    Ok((bot, hours))
+    named.find(app, caller.account).await
 }

@@ -3,14 +3,12 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::steps::{
-    find_bot, find_opening_hours, require_active_caller, require_known_caller, require_routing_policy, require_sender,
-};
+use super::steps::{ChannelReferences, require_active_caller, require_known_caller};
 use crate::{
     App,
     domain::{Channel, ChannelChange, ChannelUpdate},
     error::ConversationError,
-    store::{bots, channels, opening_hours},
+    store::channels,
 };
 
 pub(crate) struct UpdateChannel {
@@ -26,10 +24,13 @@ pub(crate) async fn update_channel(
     command: UpdateChannel,
 ) -> Result<Channel, ConversationError> {
     require_known_caller(app, caller).await?;
-    let (bot, sender) = (command.update.bot_id.flatten(), command.update.transcript_sender_id.flatten());
-    let hours = command.update.opening_hours_id.flatten();
-    let policies = [command.update.routing_policy_id.flatten(), command.update.hand_off_policy_id.flatten()];
-    if [bot, sender, hours].iter().chain(&policies).any(Option::is_some) {
+    let named = ChannelReferences {
+        bot: command.update.bot_id.flatten(),
+        sender: command.update.transcript_sender_id.flatten(),
+        opening_hours: command.update.opening_hours_id.flatten(),
+        routing_policies: [command.update.routing_policy_id.flatten(), command.update.hand_off_policy_id.flatten()],
+    };
+    if !named.is_empty() {
         let read = app.db.read_for(caller.account).await?;
         let channel = channels::find(&read.conn(), caller.account, command.channel).await?;
         // The read ends before another service is asked.
@@ -39,31 +40,13 @@ pub(crate) async fn update_channel(
             return Ok(channel);
         }
     }
-    if let Some(sender) = sender {
-        require_sender(app, caller.account, sender).await?;
-    }
-    for policy in policies.into_iter().flatten() {
-        require_routing_policy(app, caller.account, policy).await?;
-    }
-    let bot = match bot {
-        Some(bot) => Some(find_bot(app, caller.account, bot).await?),
-        None => None,
-    };
-    let hours = match hours {
-        Some(hours) => Some(find_opening_hours(app, caller.account, hours).await?),
-        None => None,
-    };
+    let copies = named.find(app, caller.account).await?;
     let mut tx = app.db.begin_for(caller.account).await?;
     let channel = channels::find_for_update(&tx, caller.account, command.channel).await?;
     let channel = channel.ok_or(ConversationError::NotFound("channel"))?;
     let Some(mut updated) = updated(&channel, &command)? else { return Ok(channel) };
     require_active_caller(&tx, caller).await?;
-    if let Some(bot) = bot {
-        bots::save(&tx, bot).await?;
-    }
-    if let Some(hours) = hours {
-        opening_hours::save(&tx, hours).await?;
-    }
+    copies.save(&tx).await?;
     let now = tx.now().await?;
     channels::save(&mut tx, &mut updated, ChannelChange::Updated, now).await?;
     tx.commit().await?;

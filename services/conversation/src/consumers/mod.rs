@@ -6,6 +6,7 @@ mod confirmed_erasures;
 mod confirmed_states;
 mod opening_hours;
 mod queues;
+mod routing_policies;
 mod sent_transcripts;
 mod teams;
 
@@ -15,6 +16,7 @@ pub(crate) use confirmed_erasures::ConfirmedErasures;
 pub(crate) use confirmed_states::ConfirmedStates;
 pub(crate) use opening_hours::OpeningHoursCopies;
 pub(crate) use queues::Queues;
+pub(crate) use routing_policies::RoutingPolicies;
 pub(crate) use sent_transcripts::SentTranscripts;
 pub(crate) use teams::Teams;
 

@@ -1,5 +1,7 @@
 //! A channel: the website whose visitors chat, and how their conversations start.
 
+use std::collections::HashSet;
+
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
@@ -52,6 +54,13 @@ pub(crate) enum NotAdmitted {
     Disabled,
     /// The page is of another origin. None: the call names no origin.
     Origin(Option<String>),
+}
+
+/// What channels name at other services, as far as it was deleted there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DeletedReferences {
+    pub(crate) bots: HashSet<Uuid>,
+    pub(crate) routing_policies: HashSet<Uuid>,
 }
 
 /// What an update changes. None: unchanged.

@@ -1,6 +1,6 @@
 //! `ChannelService`.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 use frontdesk_api::{ApiError, parse_id, parse_optional_id, validated};
 use frontdesk_auth::Caller;
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     App,
     commands::{self, CreateChannel, RotateVisitorKey, UpdateChannel},
-    domain::{Channel, ChannelUpdate},
+    domain::{Channel, ChannelUpdate, DeletedReferences},
     queries,
 };
 
@@ -30,15 +30,14 @@ pub(crate) struct Channels(pub(crate) App);
 
 impl Channels {
     async fn to_response(&self, caller: &Caller, channel: &Channel) -> Result<pb::Channel, Status> {
-        let deleted_bots = queries::list_deleted_bots(&self.0, caller, std::slice::from_ref(channel)).await?;
-        self.with_bot(channel, &deleted_bots)
+        let deleted = queries::list_deleted_references(&self.0, caller, std::slice::from_ref(channel)).await?;
+        self.with_references(channel, &deleted)
     }
 
-    fn with_bot(&self, channel: &Channel, deleted_bots: &HashSet<Uuid>) -> Result<pb::Channel, Status> {
+    fn with_references(&self, channel: &Channel, deleted: &DeletedReferences) -> Result<pb::Channel, Status> {
         let token = self.0.installation_secret.widget_token(channel.account, channel.id);
         let token = token.map_err(|error| ApiError::internal(&error))?;
-        let bot_deleted = channel.bot_id.is_some_and(|bot| deleted_bots.contains(&bot));
-        Ok(convert::channel(channel, token, bot_deleted))
+        Ok(convert::channel(channel, token, deleted))
     }
 }
 
@@ -93,9 +92,9 @@ impl ChannelService for Channels {
         let (after, limit) = (page.cursor.clone(), page.size + 1);
         let mut channels = queries::list_channels(&self.0, &caller, request.show_deleted, after, limit).await?;
         let next_page_token = self.0.pages.next_page_token(page, &mut channels, |last| (last.name.clone(), last.id))?;
-        let deleted_bots = queries::list_deleted_bots(&self.0, &caller, &channels).await?;
+        let deleted = queries::list_deleted_references(&self.0, &caller, &channels).await?;
         let channels =
-            channels.iter().map(|channel| self.with_bot(channel, &deleted_bots)).collect::<Result<_, _>>()?;
+            channels.iter().map(|channel| self.with_references(channel, &deleted)).collect::<Result<_, _>>()?;
         Ok(Response::new(pb::ListChannelsResponse { channels, next_page_token }))
     }
 

@@ -88,6 +88,7 @@ impl MigratorTrait for Migrator {
                 name: "conversation_033_contact_property_types",
                 text: include_str!("033_contact_property_types.sql"),
             }),
+            Box::new(Sql { name: "conversation_034_routing_policies", text: include_str!("034_routing_policies.sql") }),
             Box::new(Sql {
                 name: "conversation_035_languages_of_transcripts",
                 text: include_str!("035_languages_of_transcripts.sql"),

@@ -26,6 +26,7 @@ pub(crate) const ACCOUNT_TABLES: &[AccountTable] = &[
     AccountTable::new("agents", &["id"]).not_exported(),
     AccountTable::new("bots", &["id"]).not_exported(),
     AccountTable::new("opening_hours", &["id"]).not_exported(),
+    AccountTable::new("routing_policies", &["id"]).not_exported(),
     AccountTable::new("teams", &["id"]).not_exported(),
     AccountTable::new("team_members", &["team_id", "agent_id"]).not_exported(),
     AccountTable::new("queued_conversations", &["changed_at", "conversation_id"]).not_exported(),

@@ -34,6 +34,7 @@ pub(crate) mod opening_hours;
 pub(crate) mod placeholder_values;
 pub(crate) mod queued_conversations;
 pub(crate) mod read_marks;
+pub(crate) mod routing_policies;
 pub(crate) mod search;
 pub(crate) mod search_words;
 pub(crate) mod teams;

@@ -7,11 +7,13 @@ mod attach;
 mod attachment_links;
 mod change_conversation;
 mod changed_assignee;
+mod channel_references;
 mod contact_owner;
 mod fill_placeholders;
 mod find_bot;
 mod find_entry;
 mod find_opening_hours;
+mod find_routing_policy;
 mod freeze_inserts;
 mod identify_visitor;
 mod language_of_contact;
@@ -20,7 +22,6 @@ mod lock_identities;
 mod property_types;
 mod record_visitor_answer;
 mod reject;
-mod require_routing_policy;
 mod require_sender;
 mod roster;
 mod start;
@@ -36,11 +37,10 @@ pub(crate) use attachment_links::{
 };
 pub(super) use change_conversation::{Begun, ConversationChange};
 pub(crate) use changed_assignee::{ChangedAssignee, StoredChange};
+pub(super) use channel_references::{ChannelReferences, ReferenceCopies};
 pub(super) use contact_owner::{find_contact_owner, require_active_owner, require_known_owner};
 pub(super) use fill_placeholders::fill_placeholders;
-pub(super) use find_bot::find_bot;
 pub(super) use find_entry::find_entry;
-pub(super) use find_opening_hours::find_opening_hours;
 pub(super) use freeze_inserts::freeze_inserts;
 pub(super) use identify_visitor::{
     LockedVisitor, Vouched, display_name, recognise, recognise_before_message, unusable_token_email,
@@ -51,8 +51,6 @@ pub(super) use lock_identities::{Identities, lock_addresses};
 pub(super) use property_types::require_property_types;
 pub(super) use record_visitor_answer::{VisitorAnswer, record_visitor_answer};
 pub(super) use reject::reject;
-pub(super) use require_routing_policy::require_routing_policy;
-pub(super) use require_sender::require_sender;
 pub(crate) use roster::RosterKnowledge;
 pub(super) use roster::{
     mention_caller, require_active, require_active_caller, require_known_agent, require_known_author,

@@ -1,11 +1,12 @@
 //! Channels, visitor keys, contacts with their jobs, tickets, and ends of accounts, which only the team sees.
 
 use frontdesk_proto::conversation::v1::{self as pb, channel::Greeter};
+use uuid::Uuid;
 
 use super::{id_or_empty, version};
 use crate::domain::{
-    AccountJob, AccountJobStatus, Channel, Contact, ContactJob, ContactJobKind, ContactJobStatus, MergedContact,
-    Ticket, TicketStatus, VisitorKey,
+    AccountJob, AccountJobStatus, Channel, Contact, ContactJob, ContactJobKind, ContactJobStatus, DeletedReferences,
+    MergedContact, Ticket, TicketStatus, VisitorKey,
 };
 
 pub(crate) fn contact(contact: &Contact) -> pb::Contact {
@@ -89,9 +90,10 @@ pub(crate) fn account_job(job: &AccountJob) -> pb::AccountJob {
 }
 
 /// `widget_token`: the channel's, which is shown while it has anonymous visitors.
-/// `bot_deleted`: whether the bot of the channel was deleted.
-pub(crate) fn channel(channel: &Channel, widget_token: String, bot_deleted: bool) -> pb::Channel {
+/// `deleted`: what channels name and was deleted.
+pub(crate) fn channel(channel: &Channel, widget_token: String, deleted: &DeletedReferences) -> pb::Channel {
     let anonymous = channel.anonymous_visitors.as_ref();
+    let policy_deleted = |policy: Uuid| deleted.routing_policies.contains(&policy);
     let greeter = match (channel.bot_id, channel.routing_policy_id) {
         (Some(bot), _) => Greeter::BotId(bot.to_string()),
         (None, Some(policy)) => Greeter::RoutingPolicyId(policy.to_string()),
@@ -115,7 +117,9 @@ pub(crate) fn channel(channel: &Channel, widget_token: String, bot_deleted: bool
         widget_token: anonymous.map(|_| widget_token).unwrap_or_default(),
         opening_hours_id: id_or_empty(channel.opening_hours_id),
         hand_off_routing_policy_id: id_or_empty(channel.hand_off_policy_id),
-        bot_deleted,
+        bot_deleted: channel.bot_id.is_some_and(|bot| deleted.bots.contains(&bot)),
+        routing_policy_deleted: channel.routing_policy().is_some_and(policy_deleted),
+        hand_off_routing_policy_deleted: channel.hand_off_policy_id.is_some_and(policy_deleted),
     }
 }
 

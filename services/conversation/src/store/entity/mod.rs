@@ -21,6 +21,7 @@ pub(crate) mod opening_hours;
 pub(crate) mod queued_conversation;
 pub(crate) mod queued_conversation_team;
 pub(crate) mod read_mark;
+pub(crate) mod routing_policy;
 pub(crate) mod search_mark;
 pub(crate) mod team;
 pub(crate) mod team_member;
