@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use frontdesk_proto::{
     assignment::v1::{
-        CreateOpeningHoursRequest, OpeningSchedule, TakeOverConversationRequest, UpdateOpeningHoursRequest,
-        WeeklyRange, assignment_service_client::AssignmentServiceClient,
-        opening_hours_service_client::OpeningHoursServiceClient,
+        AssignConversationRequest, CreateOpeningHoursRequest, OpeningSchedule, TakeOverConversationRequest,
+        UnassignConversationRequest, UpdateOpeningHoursRequest, WeeklyRange,
+        assignment_service_client::AssignmentServiceClient, opening_hours_service_client::OpeningHoursServiceClient,
     },
     botsession::v1::{
         AnswerCondition, AskStep, Bot, BotSession, BotSessionStatus, BranchCase, BranchStep, ButtonsStep, CloseStep,
@@ -22,6 +22,7 @@ use frontdesk_proto::{
     },
 };
 use frontdesk_tests::{Account, As, Chat, TestSuite, reason, request_id, wait_for};
+use tonic::Code;
 
 async fn session(agent: &As, conversation: &str, status: BotSessionStatus) {
     wait_for("the session", || async {
@@ -233,6 +234,62 @@ async fn a3_a_takeover_ends_the_session_and_no_timer_closes_the_chat() {
         (conversation.status(), conversation.last_visitor_sequence),
         (ConversationStatus::Open, said),
         "the bot is silent"
+    );
+}
+
+#[tokio::test]
+async fn a2_a_conversation_is_not_given_back_to_its_bot() {
+    let suite = TestSuite::start().await;
+    let account = suite.account().await;
+    let (ada, agent) = account.agent("Ada").await;
+    let bot = account.bot().await;
+    let channel = account.channel(Some(&bot)).await;
+    let chat = account.start_chat(account.visitor("v"), &channel).await;
+    chat.until_text("Your address?").await;
+    let session_id = Account::conversation(&agent, &chat.id).await.bot_session.unwrap().bot_session_id;
+    // While the bot is in charge, when an agent is, and when the conversation is unassigned.
+    for epoch in 1..=3 {
+        for calls in [agent.clone(), account.admin()] {
+            for id in [&bot.id, &session_id] {
+                let give_back = AssignConversationRequest {
+                    conversation_id: chat.id.clone(),
+                    agent_id: id.clone(),
+                    expected_epoch: epoch,
+                    request_id: request_id(),
+                };
+                let mut calls = AssignmentServiceClient::new(calls.clone());
+                let refused = calls.assign_conversation(give_back).await.unwrap_err();
+                assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"), "{epoch}");
+            }
+        }
+        let conversation = Account::conversation(&agent, &chat.id).await;
+        assert_eq!((conversation.epoch, conversation.bot_session.is_some()), (epoch, epoch == 1));
+        let owner = conversation.assignee.map(|assignee| assignee.id);
+        assert_eq!(owner == Some(ada.to_string()), epoch == 2);
+        let mut assignment = AssignmentServiceClient::new(agent.clone());
+        let (conversation_id, expected_epoch) = (chat.id.clone(), epoch);
+        match epoch {
+            1 => {
+                let take = TakeOverConversationRequest { conversation_id, expected_epoch, request_id: request_id() };
+                assignment.take_over_conversation(take).await.map(drop).unwrap();
+            }
+            2 => {
+                let leave = UnassignConversationRequest { conversation_id, expected_epoch, request_id: request_id() };
+                assignment.unassign_conversation(leave).await.map(drop).unwrap();
+            }
+            _ => {}
+        }
+    }
+    session(&agent, &chat.id, BotSessionStatus::TakenOver).await;
+    let said = chat.say("hello?").await.unwrap().visitor_sequence;
+    let control = account.idle_chat(&channel).await;
+    suite.advance(Duration::from_secs(7 * 24 * 3600));
+    Account::until_closed(&agent, &control.id).await;
+    let conversation = Account::conversation(&agent, &chat.id).await;
+    assert_eq!(
+        (conversation.status(), conversation.last_visitor_sequence),
+        (ConversationStatus::Open, said),
+        "the bot neither answers nor closes"
     );
 }
 
