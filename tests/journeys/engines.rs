@@ -266,6 +266,21 @@ async fn a3_b4_b8_after_a_takeover_or_a_hand_off_no_reminder_is_sent_and_no_time
     }
 }
 
+#[tokio::test]
+async fn b4_time_that_is_advanced_past_a_reminder_and_its_timeout_brings_both_in_their_order() {
+    let suite = TestSuite::start().await;
+    let account = suite.account().await;
+    let (_, agent) = account.agent("Ada").await;
+    let bot = create_bot(&account, Some(greeter())).await;
+    let channel = account.channel(Some(&bot)).await;
+    let chat = account.start_chat(account.visitor("v"), &channel).await;
+    chat.until_text("Your question?").await;
+    suite.settled().await;
+    suite.advance(2 * TIMEOUT);
+    Account::until_closed(&agent, &chat.id).await;
+    assert_eq!(said(&agent, &chat).await, ["Hello!", "Your question?", "Still there?"]);
+}
+
 /// A call that is cut off by a kill may have taken effect or not; its repeat under the same request id settles it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b7_c12_kills_between_a_lease_an_answer_and_its_effect_lose_and_repeat_no_turn() {

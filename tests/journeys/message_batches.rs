@@ -139,6 +139,7 @@ async fn b4_b5_idle_chats_are_closed_in_batches_with_an_outcome_for_each() {
             account_id: account.id.to_string(),
             conversation_id: chat,
             bot_session_id: session,
+            as_of_time: None,
         });
     }
     let service = || ArbiterServiceClient::new(account.with_claims(CallerKind::Service, "bot-session", |_| {}));

@@ -80,6 +80,7 @@ async fn a1_a3_twenty_agents_take_over_and_one_wins() {
         account_id: account.id.to_string(),
         conversation_id: chat.id.clone(),
         bot_session_id: session,
+        as_of_time: None,
     };
     let idle = CloseIdleConversationsRequest { conversations: vec![idle], handles_failed: true };
     let results = ArbiterServiceClient::new(service).close_idle_conversations(idle).await.unwrap().into_inner().results;

@@ -323,6 +323,7 @@ pub(crate) async fn close_idle(peer: &Peer, due: &[DueSession]) -> Result<Vec<Id
         account_id: due.account.to_string(),
         conversation_id: due.conversation.to_string(),
         bot_session_id: due.session.to_string(),
+        as_of_time: due.as_of.map(Time::to_proto),
     });
     let request = CloseIdleConversationsRequest { conversations: conversations.collect(), handles_failed: true };
     // The call spans accounts: each conversation names its own.

@@ -50,8 +50,8 @@ async fn settle_alone(app: &App, due: &DueSession, outcome: IdleOutcome) -> Resu
 /// Stores the outcomes in one transaction. A session whose row is locked is left out: its end is being stored, or the holder of the
 /// lock stalls. It is claimed again when the claim ends.
 async fn settle(app: &App, due: &[DueSession], outcomes: &[IdleOutcome]) -> Result<Vec<DueReminder>, DbErr> {
-    let outcomes: HashMap<Uuid, IdleOutcome> =
-        due.iter().map(|due| due.session).zip(outcomes.iter().copied()).collect();
+    let outcomes = due.iter().zip(outcomes).map(|(due, outcome)| (due.session, (due.as_of, *outcome)));
+    let outcomes: HashMap<Uuid, (Option<Time>, IdleOutcome)> = outcomes.collect();
     let mut tx = app.db.begin().await?;
     let mut sessions = store::sessions::list_open_for_update_skip_locked(&tx, due).await?;
     let now = tx.now().await?;
@@ -59,14 +59,18 @@ async fn settle(app: &App, due: &[DueSession], outcomes: &[IdleOutcome]) -> Resu
     let mut reminders = Vec::new();
     for session in &mut sessions {
         let deadline_at = session.deadline_at;
-        let Some(outcome) = outcomes.get(&session.id) else { continue };
-        if session.apply_idle_outcome(*outcome, now) {
+        let Some((as_of, outcome)) = outcomes.get(&session.id).copied() else { continue };
+        let is_active = matches!(outcome, IdleOutcome::VisitorActive { .. });
+        // What follows from the visitor's activity follows at the time of the check.
+        let at = as_of.filter(|_| is_active).unwrap_or(now);
+        if session.apply_idle_outcome(outcome, at) {
             let lateness = deadline_at.map_or(Duration::ZERO, |deadline| now.since(deadline));
             tracing::debug!(session_id = %session.id, lateness_ms = lateness.as_millis() as u64, "session timed out");
             deadlines.extend(deadline_at.map(|deadline| (session.id, deadline)));
-        } else if matches!(outcome, IdleOutcome::VisitorActive { .. }) {
+        } else if is_active && let Some(reminder) = session.due_reminder(at) {
             // The row has just said when the visitor was last active.
-            reminders.extend(session.due_reminder(now));
+            session.await_reminder(now);
+            reminders.push(reminder);
         }
     }
     store::sessions::save_checked(&tx, &sessions).await?;

@@ -31,6 +31,8 @@ pub(crate) struct DueSession {
     pub(crate) account: AccountId,
     pub(crate) session: Uuid,
     pub(crate) conversation: Uuid,
+    /// The time of the check, where the clock was moved past it: what would have happened then happens. None: now.
+    pub(crate) as_of: Option<Time>,
 }
 
 /// A reminder that is due.
@@ -99,6 +101,14 @@ impl Session {
             self.is_open() && self.remind_at(deadline).is_some_and(|remind_at| remind_at <= now) && now < deadline;
         let silent_since = deadline.minus(timeout);
         is_due.then_some(DueReminder { account: self.account, session: self.id, deadline, silent_since })
+    }
+
+    /// Lets the check at a deadline that has passed wait for a reminder that is sent now: where the clock was moved past both, they
+    /// come in their order. A reminder that fails holds the deadline up no longer.
+    pub(crate) fn await_reminder(&mut self, now: Time) {
+        if self.deadline_at.is_some_and(|deadline| deadline <= now) {
+            self.next_check_at = Some(now.plus(REMINDER_RETRY_PAUSE));
+        }
     }
 
     /// Notes that the visitor was reminded of the deadline: the next check is at it. Returns false, and changes nothing, when the
@@ -222,6 +232,24 @@ mod tests {
         assert_eq!((session.due_reminder(Time(28 * MINUTE)), session.next_check_at), (None, Some(due.deadline)));
         session.apply_idle_outcome(IdleOutcome::Closed, Time(32 * MINUTE));
         assert_eq!(session.due_reminder(Time(32 * MINUTE)), None);
+    }
+
+    #[test]
+    fn b4_where_the_clock_passed_both_the_timeout_waits_for_the_reminder() {
+        let seconds = |seconds: u64| Some(Duration::from_secs(seconds));
+        let timing = Session { timeout: seconds(60), reminder_before: seconds(20), ..open_session() };
+        let mut session = Session { deadline_at: Some(Time(60_000_000)), ..timing };
+        let (as_of, now) = (Time(40_000_000), Time(90_000_000));
+        session.apply_idle_outcome(IdleOutcome::VisitorActive { deadline: Time(60_000_000) }, as_of);
+        assert_eq!(session.due_reminder(now), None, "as of now it is too late");
+        let due = session.due_reminder(as_of).unwrap();
+        session.await_reminder(now);
+        assert_eq!(session.next_check_at, Some(now.plus(REMINDER_RETRY_PAUSE)));
+        assert!(session.record_reminder(due.deadline));
+        assert_eq!(session.next_check_at, Some(due.deadline));
+        // A deadline that is still to come is not put off.
+        session.await_reminder(as_of);
+        assert_eq!(session.next_check_at, Some(due.deadline));
     }
 
     #[test]

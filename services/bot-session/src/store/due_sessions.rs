@@ -21,19 +21,30 @@ pub(crate) async fn find_next_check_at<C: ConnectionTrait>(conn: &C) -> Result<O
     Ok(next.flatten().map(Time))
 }
 
-/// Claims up to `limit` due sessions until `until`, the earliest first. Skips the rows that another replica has locked.
-pub(crate) async fn claim(tx: &Tx, now: Time, until: Time, limit: u64) -> Result<Vec<DueSession>, DbErr> {
-    let rows: Vec<(AccountId, Uuid, Uuid)> = with_next_check()
+/// Claims up to `limit` due sessions until `until`, the earliest first. Skips the rows that another replica has locked. `moved_from`: what
+/// the clock showed before it was moved lately; sessions with a reminder that were due since then are checked as of the time at which
+/// they were.
+pub(crate) async fn claim(
+    tx: &Tx,
+    now: Time,
+    moved_from: Option<Time>,
+    until: Time,
+    limit: u64,
+) -> Result<Vec<DueSession>, DbErr> {
+    let rows: Vec<(AccountId, Uuid, Uuid, i64, Option<i64>)> = with_next_check()
         .filter(Column::NextCheckAt.lte(now))
         .order_by_asc(Column::NextCheckAt)
         .limit(limit)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .select_only()
-        .columns([Column::AccountId, Column::Id, Column::ConversationId])
+        .columns([Column::AccountId, Column::Id, Column::ConversationId, Column::NextCheckAt, Column::ReminderBeforeUs])
         .into_tuple()
         .all(tx.conn())
         .await?;
-    let due = rows.into_iter().map(|(account, session, conversation)| DueSession { account, session, conversation });
+    let due = rows.into_iter().map(|(account, session, conversation, due_at, reminder)| {
+        let is_passed = |from: &Time| reminder.is_some() && due_at > from.0;
+        DueSession { account, session, conversation, as_of: moved_from.filter(is_passed).map(|_| Time(due_at)) }
+    });
     let due: Vec<DueSession> = due.collect();
     if !due.is_empty() {
         Entity::update_many()

@@ -1,5 +1,6 @@
 //! Background tasks of the service.
 
+mod clock_moves;
 mod engine_turns;
 mod timeouts;
 

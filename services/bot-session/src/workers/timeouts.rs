@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use sea_orm::DbErr;
 
+use super::clock_moves::ClockMoves;
 use crate::{
     App, commands, conversation,
     domain::{DueSession, IdleOutcome, MAX_RETRY_PAUSE},
@@ -34,6 +35,7 @@ const MIN_PAUSE: Duration = Duration::from_millis(20);
 /// Settles due sessions until the shutdown.
 pub(crate) async fn watch_timeouts(app: App) {
     let mut searched: Option<Instant> = None;
+    let mut moves = ClockMoves::new(app.clock.offset());
     while !app.shutdown.is_cancelled() {
         if searched.is_none_or(|searched| searched.elapsed() >= VOID_CLAIMS_INTERVAL) {
             searched = Some(Instant::now());
@@ -41,7 +43,7 @@ pub(crate) async fn watch_timeouts(app: App) {
                 tracing::warn!(%error, "claims that end too late cannot be ended; trying again");
             }
         }
-        let pause = match settle_due(&app).await {
+        let pause = match settle_due(&app, &mut moves).await {
             Ok(pause) => pause,
             Err(error) => {
                 tracing::error!(%error, "the due sessions cannot be read; retrying");
@@ -68,14 +70,14 @@ async fn end_void_claims(app: &App) -> Result<(), DbErr> {
 }
 
 /// Settles up to [`BATCH`] due sessions. Returns how long to wait before the next read.
-async fn settle_due(app: &App) -> Result<Duration, DbErr> {
+async fn settle_due(app: &App, moves: &mut ClockMoves) -> Result<Duration, DbErr> {
     let Some(next_check_at) = due_sessions::find_next_check_at(app.db.read()).await? else { return Ok(MAX_PAUSE) };
     let now = app.db.now().await?;
     if next_check_at > now {
         return Ok(next_check_at.since(now).clamp(MIN_PAUSE, MAX_PAUSE));
     }
 
-    let (due, claimed) = claim_due(app).await?;
+    let (due, claimed) = claim_due(app, moves).await?;
     // A full batch says that more sessions may be due.
     let pause = if claimed as u64 == BATCH { Duration::ZERO } else { MIN_PAUSE };
     if due.is_empty() {
@@ -102,10 +104,11 @@ async fn settle_due(app: &App) -> Result<Duration, DbErr> {
 
 /// Claims due sessions. Returns those to ask about, and how many were claimed: a visitor who waits for an answer is not silent (rule
 /// B7), so that a session whose bot owes one is looked at again when the claim ends.
-async fn claim_due(app: &App) -> Result<(Vec<DueSession>, usize), DbErr> {
+async fn claim_due(app: &App, moves: &mut ClockMoves) -> Result<(Vec<DueSession>, usize), DbErr> {
     let tx = app.db.begin().await?;
     let now = tx.now().await?;
-    let mut due = due_sessions::claim(&tx, now, now.plus(CLAIM_DURATION), BATCH).await?;
+    let moved_from = moves.moved_from(now, app.clock.offset());
+    let mut due = due_sessions::claim(&tx, now, moved_from, now.plus(CLAIM_DURATION), BATCH).await?;
     let claimed = due.len();
     if !due.is_empty() {
         let owing = engine_turns::list_owing(&tx, &due).await?;

@@ -6,6 +6,7 @@ use std::{
 
 use frontdesk_clock::Time;
 use frontdesk_proto::{
+    actor::v1::ActorKind,
     botsession::v1::{BotReminder, BotSession, BotSessionStatus, CreateBotRequest, ListBotSessionsRequest},
     conversation::{
         internal::v1::{
@@ -28,6 +29,8 @@ on_both_modes!(
     b4_a_session_times_out_at_its_deadline_and_not_before_also_when_the_visitor_never_writes,
     b4_a_silent_visitor_is_reminded_once_before_the_timeout,
     b4_a_visitor_who_wrote_meanwhile_is_not_reminded,
+    b4_a_clock_that_is_moved_past_a_reminder_and_its_timeout_fires_both_in_their_order,
+    b4_after_an_outage_past_a_reminder_and_its_timeout_only_the_timeout_comes,
     b5_when_the_visitor_was_active_the_row_says_when_to_ask_again,
     a3_a_session_that_was_taken_over_is_not_checked_again,
     b4_a_row_that_cannot_be_asked_is_asked_again_soon,
@@ -161,6 +164,63 @@ async fn b4_a_visitor_who_wrote_meanwhile_is_not_reminded(mode: Mode) {
     wait_until("the refusal", noted).await;
     assert_eq!(*since.lock().unwrap(), [start]);
     assert_eq!(fixture.said(&chat), ["hi", "mail?"]);
+}
+
+/// A check of a row: as of when, and the number of reminders that the bot had sent.
+type Check = (Option<Time>, usize);
+
+/// Answers CloseIdleConversations as a row does whose visitor has been silent for the timeout at this time. Returns the checks.
+fn serve_row(fixture: &Fixture, chat: &Chat, idle_at: Time) -> Arc<Mutex<Vec<Check>>> {
+    let checks = Arc::<Mutex<Vec<Check>>>::default();
+    let (conversations, clock, chat) = (fixture.conversations.clone(), fixture.clock.clone(), chat.clone());
+    let seen = checks.clone();
+    fixture.fake.on(move |request: Request<CloseIdleConversationsRequest>| {
+        let results = request.into_inner().conversations.into_iter().map(|idle| {
+            let as_of = idle.as_of_time.as_ref().map(Time::from_proto);
+            let texts = conversations.with(chat.conversation, |row| row.texts_of(ActorKind::Bot));
+            let reminders = texts.iter().filter(|text| *text == "Still there?").count();
+            seen.lock().unwrap().push((as_of, reminders));
+            let now = clock.now();
+            let is_idle = as_of.map_or(now, |as_of| as_of.min(now)) >= idle_at;
+            let outcome = if is_idle { IdleOutcome::Closed } else { IdleOutcome::VisitorActive };
+            IdleResult {
+                conversation_id: idle.conversation_id,
+                outcome: outcome.into(),
+                idle_time: Some(idle_at.to_proto()),
+            }
+        });
+        Ok(CloseIdleConversationsResponse { results: results.collect() })
+    });
+    checks
+}
+
+async fn b4_a_clock_that_is_moved_past_a_reminder_and_its_timeout_fires_both_in_their_order(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = start_chat_with_reminder(&fixture).await;
+    let before_end = Duration::from_secs(300);
+    // The visitor wrote two minutes after the start, which the session does not know.
+    let known = Time::from_proto(&fixture.session(&chat).await.unwrap().check_time.unwrap());
+    let idle_at = known.plus(Duration::from_secs(120));
+    let checks = serve_row(&fixture, &chat, idle_at);
+    fixture.clock.advance(2 * HALF_AN_HOUR).unwrap();
+    timed_out(&fixture, &chat).await;
+    assert_eq!(fixture.said(&chat), ["hi", "mail?", "Still there?"]);
+    let expected = [(known.minus(before_end), 0), (idle_at.minus(before_end), 0), (idle_at, 1)];
+    assert_eq!(*checks.lock().unwrap(), expected.map(|(as_of, reminders)| (Some(as_of), reminders)));
+}
+
+async fn b4_after_an_outage_past_a_reminder_and_its_timeout_only_the_timeout_comes(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = start_chat_with_reminder(&fixture).await;
+    // As after an outage: both times passed without a move of the clock.
+    let deadline = fixture.clock.now().minus(Duration::from_secs(60));
+    let checks = serve_row(&fixture, &chat, deadline);
+    let remind_at = deadline.minus(Duration::from_secs(300));
+    let passed = format!("UPDATE bot_sessions SET ask_at = {}, deadline_at = {}", remind_at.0, deadline.0);
+    fixture.execute(&passed).await;
+    timed_out(&fixture, &chat).await;
+    assert_eq!(fixture.said(&chat), ["hi", "mail?"]);
+    assert_eq!(*checks.lock().unwrap(), [(None, 0)]);
 }
 
 async fn b5_when_the_visitor_was_active_the_row_says_when_to_ask_again(mode: Mode) {

@@ -22,6 +22,8 @@ pub(crate) struct IdleTimeout {
     pub(crate) account: AccountId,
     pub(crate) conversation: Uuid,
     pub(crate) session: Uuid,
+    /// An earlier time as of which it is decided. None: now.
+    pub(crate) as_of: Option<Time>,
 }
 
 /// The outcome of one timeout.
@@ -104,7 +106,7 @@ async fn close_batch(app: &App, batch: &[&IdleTimeout]) -> Result<Vec<Option<Idl
         outcomes.push(match conversations.get_mut(&key) {
             Some(conversation) => {
                 let facts = facts.get(&key).cloned().unwrap_or_default();
-                Some(close(conversation, timeout.session, facts, &mut rows, now)?)
+                Some(close(conversation, timeout, facts, &mut rows, now)?)
             }
             None if busy.contains(&key) => None,
             None => Some(match unreadable.get(&key) {
@@ -123,12 +125,12 @@ async fn close_batch(app: &App, batch: &[&IdleTimeout]) -> Result<Vec<Option<Idl
 
 fn close(
     conversation: &mut Conversation,
-    session: Uuid,
+    timeout: &IdleTimeout,
     facts: ClosingFacts,
     rows: &mut NewRows,
     now: Time,
 ) -> Result<IdleOutcome, DbErr> {
-    Ok(match conversation.close_idle(session, facts, now) {
+    Ok(match conversation.close_idle(timeout.session, facts, timeout.as_of, now) {
         Ok(()) => {
             rows.take_from(conversation, &frontdesk_telemetry::traceparent())?;
             IdleOutcome::Closed

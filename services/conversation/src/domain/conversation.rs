@@ -324,8 +324,15 @@ impl Conversation {
     }
 
     /// The session's timeout closes (rules B4, B5, E2), if the session is in charge and the visitor was inactive for the
-    /// timeout by this database's clock. A repeat of the close that this timeout made changes nothing.
-    pub(crate) fn close_idle(&mut self, session: Uuid, facts: ClosingFacts, now: Time) -> Result<(), IdleRejection> {
+    /// timeout by this database's clock. `as_of`: an earlier time at which that has to have been true. A repeat of the close that
+    /// this timeout made changes nothing.
+    pub(crate) fn close_idle(
+        &mut self,
+        session: Uuid,
+        facts: ClosingFacts,
+        as_of: Option<Time>,
+        now: Time,
+    ) -> Result<(), IdleRejection> {
         if self.status == Status::Closed {
             let by_this_timeout = self.close_reason == Some(CloseReason::VisitorInactive) && self.started_with(session);
             return if by_this_timeout { Ok(()) } else { Err(IdleRejection::NotInCharge) };
@@ -333,7 +340,7 @@ impl Conversation {
         let in_charge = self.session_in_charge().filter(|in_charge| in_charge.id == session);
         let timeout = in_charge.and_then(|session| session.timeout).ok_or(IdleRejection::NotInCharge)?;
         let idle_at = self.last_visitor_activity_at.plus(timeout);
-        if now < idle_at {
+        if as_of.map_or(now, |as_of| as_of.min(now)) < idle_at {
             return Err(IdleRejection::VisitorActive { idle_at });
         }
         self.close(CloseReason::VisitorInactive, Actor::system(), facts, now);

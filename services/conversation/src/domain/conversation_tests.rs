@@ -57,7 +57,7 @@ fn a3_after_a_takeover_no_bot_message_and_no_timeout_is_accepted() {
     assert_eq!(from, Ok(Some(Owner::bot(uuid(8)))));
     let late = START.plus(TIMEOUT * 10);
     assert_eq!(conversation.append_bot_message(uuid(9), text(), late), Err(Rejection::SessionNotInCharge));
-    assert_eq!(conversation.close_idle(uuid(9), ClosingFacts::default(), late), Err(IdleRejection::NotInCharge));
+    assert_eq!(conversation.close_idle(uuid(9), ClosingFacts::default(), None, late), Err(IdleRejection::NotInCharge));
     assert_eq!(conversation.close_by_bot(uuid(9), ClosingFacts::default(), late), Err(Rejection::SessionNotInCharge));
     assert_eq!(
         conversation.hand_off(uuid(9), String::new(), None, Routing::default(), late),
@@ -94,26 +94,39 @@ fn b3_b4_b5_only_the_visitors_silence_counts_and_not_a_moment_less() {
     let idle_at = wrote.plus(TIMEOUT);
     let early = idle_at.minus(Duration::from_micros(1));
     assert_eq!(
-        conversation.close_idle(uuid(9), ClosingFacts::default(), early),
+        conversation.close_idle(uuid(9), ClosingFacts::default(), None, early),
         Err(IdleRejection::VisitorActive { idle_at })
     );
-    assert_eq!(conversation.close_idle(uuid(9), ClosingFacts::default(), idle_at), Ok(()));
+    assert_eq!(
+        conversation.close_idle(uuid(9), ClosingFacts::default(), Some(early), idle_at.plus(TIMEOUT)),
+        Err(IdleRejection::VisitorActive { idle_at }),
+        "as of an earlier time"
+    );
+    assert_eq!(
+        conversation.close_idle(uuid(9), ClosingFacts::default(), Some(idle_at), early),
+        Err(IdleRejection::VisitorActive { idle_at }),
+        "never as of a later time than now"
+    );
+    assert_eq!(conversation.close_idle(uuid(9), ClosingFacts::default(), None, idle_at), Ok(()));
     assert_eq!(conversation.close_reason, Some(CloseReason::VisitorInactive));
     let written = conversation.new_entries.len();
     assert_eq!(
-        conversation.close_idle(uuid(9), ClosingFacts::default(), idle_at),
+        conversation.close_idle(uuid(9), ClosingFacts::default(), None, idle_at),
         Ok(()),
         "asked again: it was this timeout"
     );
     assert_eq!(conversation.new_entries.len(), written);
-    assert_eq!(conversation.close_idle(uuid(7), ClosingFacts::default(), idle_at), Err(IdleRejection::NotInCharge));
+    assert_eq!(
+        conversation.close_idle(uuid(7), ClosingFacts::default(), None, idle_at),
+        Err(IdleRejection::NotInCharge)
+    );
 }
 
 #[test]
 fn b2_a_session_without_a_timeout_never_times_out() {
     let mut conversation = new(Greeting::Bot { bot: uuid(8), session: uuid(9), timeout: None, hand_off_policy: None });
     let late = START.plus(TIMEOUT * 1_000);
-    assert_eq!(conversation.close_idle(uuid(9), ClosingFacts::default(), late), Err(IdleRejection::NotInCharge));
+    assert_eq!(conversation.close_idle(uuid(9), ClosingFacts::default(), None, late), Err(IdleRejection::NotInCharge));
 }
 
 #[test]
@@ -200,7 +213,7 @@ fn c3_a1_whatever_happens_numbers_are_dense_epochs_rise_by_one_and_a_bot_never_r
                 2 => conversation.append_bot_message(uuid(9), text(), now).map(|_| ()),
                 3 => conversation.change_owner(change(Some(Owner::agent(agent)), believed), now).map(|_| ()),
                 4 => conversation.hand_off(uuid(9), String::new(), None, Routing::default(), now),
-                5 => conversation.close_idle(uuid(9), facts, now).map_err(|_| Rejection::Closed),
+                5 => conversation.close_idle(uuid(9), facts, None, now).map_err(|_| Rejection::Closed),
                 6 => conversation.close_by_team(&by, None, facts, now),
                 7 => conversation.reopen(&by, false, None, now),
                 _ => conversation.change_owner(change(None, conversation.epoch), now).map(|_| ()),

@@ -163,6 +163,7 @@ impl ArbiterService for Arbiter {
                 account: AccountId(parse_id("account_id", &idle.account_id)?),
                 conversation: parse_id("conversation_id", &idle.conversation_id)?,
                 session: parse_id("bot_session_id", &idle.bot_session_id)?,
+                as_of: idle.as_of_time.as_ref().map(Time::from_proto),
             })
         });
         let timeouts = timeouts.collect::<Result<Vec<_>, Status>>()?;

@@ -25,6 +25,7 @@ use crate::{
 on_both_modes!(
     b4_b5_each_is_closed_or_answered_with_what_is_true,
     b4_a_visitors_message_postpones_the_close,
+    b4_a_check_as_of_an_earlier_time_closes_what_was_idle_then,
     b3_b4_a_button_and_an_attachment_of_the_visitor_postpone_the_close_and_what_others_write_does_not,
     b4_e4_a_reopening_names_the_session_whose_timeout_had_closed,
     e5_twenty_timeouts_at_once_close_once,
@@ -38,6 +39,7 @@ fn idle(account: AccountId, chat: &BotChat) -> IdleConversation {
         account_id: account.to_string(),
         conversation_id: chat.id.clone(),
         bot_session_id: chat.session.clone(),
+        as_of_time: None,
     }
 }
 
@@ -84,6 +86,27 @@ async fn b4_a_visitors_message_postpones_the_close(mode: Mode) {
     fixture.service.clock.advance(TIMEOUT).unwrap();
     let results = close_idle(&fixture, vec![idle(fixture.account, &chat)]).await;
     assert_eq!(results[0].outcome(), IdleOutcome::Closed);
+}
+
+async fn b4_a_check_as_of_an_earlier_time_closes_what_was_idle_then(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let (chat, active) = (fixture.bot_chat("v").await, fixture.bot_chat("w").await);
+    let now = fixture.service.db.now().await.unwrap();
+    let as_of = |chat: &BotChat, time: Time| IdleConversation {
+        as_of_time: Some(time.to_proto()),
+        ..idle(fixture.account, chat)
+    };
+    let results = close_idle(&fixture, vec![as_of(&active, now.plus(2 * TIMEOUT))]).await;
+    assert_eq!(results[0].outcome(), IdleOutcome::VisitorActive, "never as of a later time than now");
+    fixture.service.clock.advance(2 * TIMEOUT).unwrap();
+    let results = close_idle(&fixture, vec![as_of(&chat, now)]).await;
+    assert_eq!(results[0].outcome(), IdleOutcome::VisitorActive);
+    let idle_at = results[0].idle_time.as_ref().map(Time::from_proto).unwrap();
+    let early = idle_at.minus(Duration::from_micros(1));
+    for (time, expected) in [(early, IdleOutcome::VisitorActive), (idle_at, IdleOutcome::Closed)] {
+        let results = close_idle(&fixture, vec![as_of(&chat, time)]).await;
+        assert_eq!(results[0].outcome(), expected);
+    }
 }
 
 async fn b3_b4_a_button_and_an_attachment_of_the_visitor_postpone_the_close_and_what_others_write_does_not(mode: Mode) {
