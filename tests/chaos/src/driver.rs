@@ -136,6 +136,12 @@ impl Driver {
         Caller { account: account.to_string(), actor: format!("{}:{id}", kind.as_str()), bearer }
     }
 
+    /// A caller with a token that Frontdesk made. `actor`: kind and name, for the history.
+    pub fn caller_with_token(&self, account: Uuid, actor: &str, token: &str) -> Caller {
+        let bearer = format!("Bearer {token}").parse().expect("a token that is metadata");
+        Caller { account: account.to_string(), actor: actor.to_owned(), bearer }
+    }
+
     /// The caller's connection to the next replica, round-robin.
     pub fn next(&self, caller: &Caller, service: Service) -> CallerChannel {
         self.at(caller, service, self.next_replica(), ATTEMPT_TIMEOUT)

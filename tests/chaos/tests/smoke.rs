@@ -1,5 +1,5 @@
 //! The smallest size of the chaos run, as part of every test run: a mixed load, cancelled calls, watchers, races with the
-//! timeout and transcripts, under kills, connection resets and lost acknowledgements.
+//! timeout, racing starts and transcripts, under kills, connection resets and lost acknowledgements.
 
 #![allow(clippy::print_stdout, reason = "the figures of the run")]
 

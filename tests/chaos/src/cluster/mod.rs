@@ -177,6 +177,10 @@ impl Cluster {
         set("NOTIFICATION__AUTOMATIC_INTERVAL_PER_CONVERSATION", "0s".into());
         set("TELEMETRY__LOG", std::env::var("FRONTDESK_CHAOS_LOG").unwrap_or_else(|_| "info,sqlx=warn".into()));
         shared.extend(NO_LIMITS_OF_CALLERS.map(|(name, value)| (name.into(), value.into())));
+        // All anonymous visitors of R10 have one address, and start at once.
+        for rate in ["ANONYMOUS_VISITOR_RATE", "ACCOUNT_VISITOR_RATE"] {
+            shared.push((format!("FRONTDESK__LIMITS__{rate}"), "0".into()));
+        }
         (0..ports.len())
             .map(|index| {
                 let mut environment = shared.clone();

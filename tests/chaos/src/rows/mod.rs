@@ -1,5 +1,6 @@
 //! The rows of the scorecard. Each has a history and accounts of its own; all share one installation.
 
+mod r10_racing_starts;
 mod r11_one_mail_per_close;
 mod r12_routing;
 mod r13_redelivered_events;
@@ -160,6 +161,7 @@ const ROWS: &[RowDefinition] = {
         RowDefinition::new("R4", 2, WithMail, true, |context| Box::pin(r4_older_store_of_the_broker::run(context))),
         RowDefinition::new("R5", 1, WithoutMail, true, |context| Box::pin(r5_watchers_across_restarts::run(context))),
         RowDefinition::new("R9", 1, WithoutMail, true, |context| Box::pin(r9_races_at_the_timeout::run(context))),
+        RowDefinition::new("R10", 1, WithoutMail, true, |context| Box::pin(r10_racing_starts::run(context))),
         RowDefinition::new("R8", 1, WithoutMail, false, |context| {
             Box::pin(r8_timeouts_with_failing_replicas::run(context))
         }),

@@ -11,7 +11,9 @@ use frontdesk_proto::{
         bot_service_client::BotServiceClient, create_bot_request::Inactivity, step::Action,
     },
     conversation::v1::{
-        CreateChannelRequest, NoGreeter, channel_service_client::ChannelServiceClient, create_channel_request::Greeter,
+        AnonymousVisitors, CreateAnonymousVisitorRequest, CreateChannelRequest, NoGreeter, UpdateChannelRequest,
+        channel_service_client::ChannelServiceClient, create_channel_request::Greeter,
+        update_channel_request::Anonymous, visitor_service_client::VisitorServiceClient,
     },
     notification::v1::{
         CreateSenderRequest, SetFallbackSenderRequest, VerifySenderRequest, sender_service_client::SenderServiceClient,
@@ -91,6 +93,31 @@ impl Account {
     pub fn visitor(&self, name: &str, with_address: bool) -> Caller {
         let address = format!("{name}@{}.example", self.canary);
         self.driver.caller(self.id, CallerKind::Visitor, name, |claims| claims.email = with_address.then_some(address))
+    }
+
+    /// A new anonymous visitor of the channel with a bot, which gets anonymous visitors if it has none. `name`: theirs in the history.
+    pub async fn create_anonymous_visitor(&self, name: &str) -> Result<Caller, Failure> {
+        let admin = self.driver.caller(self.id, CallerKind::Admin, "administrator", |_| {});
+        let request = UpdateChannelRequest {
+            channel_id: self.bot_channel.clone(),
+            anonymous: Some(Anonymous::AnonymousVisitors(AnonymousVisitors::default())),
+            ..Default::default()
+        };
+        let response = self
+            .call(&admin, Service::Conversation, "UpdateChannel", |channel| {
+                let request = request.clone();
+                async move { ChannelServiceClient::new(channel).update_channel(request).await }
+            })
+            .await?;
+        let token = response.channel.ok_or("UpdateChannel answered without a channel")?.widget_token;
+        let widget = self.driver.caller_with_token(self.id, "widget", &token);
+        let response = self
+            .call(&widget, Service::Conversation, "CreateAnonymousVisitor", |channel| async move {
+                let request = CreateAnonymousVisitorRequest::default();
+                VisitorServiceClient::new(channel).create_anonymous_visitor(request).await
+            })
+            .await?;
+        Ok(self.driver.caller_with_token(self.id, &format!("visitor:{name}"), &response.visitor_token))
     }
 
     /// A unique text for a message.
