@@ -39,7 +39,7 @@ use frontdesk_proto::{
         template_service_client::TemplateServiceClient,
     },
 };
-use frontdesk_testkit::{Mode, call_raw, new_id, request_id, wait_for, wait_until};
+use frontdesk_testkit::{call_raw, new_id, request_id, wait_for, wait_until};
 use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind as FieldKind, MapKey, MessageDescriptor, MethodDescriptor,
     OneofDescriptor, ReflectMessage, Value,
@@ -453,7 +453,7 @@ impl Fixture {
 
     /// Waits until no replica refuses the account: one may know the state of 5 seconds ago.
     async fn until_in_use(account: &Account) {
-        let known_for = Duration::from_secs(if Mode::from_environment() == Mode::Embedded { 0 } else { 6 });
+        let known_for = Duration::from_secs(6);
         let served_since = std::sync::Mutex::new(None::<Instant>);
         wait_until("every replica to serve the account", || async {
             let channels =
