@@ -9,6 +9,7 @@ use std::{
 use frontdesk_db::{AccountState, Db, DbErr};
 use frontdesk_proto::event::v1::Event;
 use frontdesk_telemetry::continue_trace;
+use tokio::{sync::Semaphore, time::timeout};
 use tracing::Instrument;
 
 use crate::{
@@ -23,8 +24,8 @@ const FIRST_DELAY: Duration = Duration::from_millis(50);
 const MAX_DELAY: Duration = Duration::from_secs(30);
 /// How long the failures of an event are counted after the last one. Another replica may have handled it meanwhile.
 const COUNTED_FOR: Duration = Duration::from_secs(600);
-/// Maximum number of events of one consumer that are handled at once, at one replica, beside those of its batches, so that a slow one
-/// does not delay the others.
+/// Maximum number of events of one consumer that are handled one by one at the same time, at one replica, so that a slow one does not
+/// delay the others. More would wait for each other's locks, and hold up those who take them for other work.
 const MAX_CONCURRENT: usize = 16;
 
 /// A consumer, with the database that stores its dead letters.
@@ -34,6 +35,8 @@ pub(crate) struct Subscription {
     pub(crate) dead_letters: Db,
     failures: Failures,
     batches: Batches,
+    /// Permits of the events that are handled one by one.
+    alone: Semaphore,
 }
 
 /// Number of attempts of each event, by its id, that ended with [`Outcome::Retry`] in this process, and when the last one ended. The
@@ -69,8 +72,14 @@ pub(crate) enum Verdict {
 impl Subscription {
     pub(crate) fn new(consumer: impl Consumer, dead_letters: Db) -> Arc<Self> {
         let types = consumer.types();
-        let consumer = Box::new(consumer);
-        Arc::new(Self { consumer, types, dead_letters, failures: Failures::default(), batches: Batches::default() })
+        Arc::new(Self {
+            consumer: Box::new(consumer),
+            types,
+            dead_letters,
+            failures: Failures::default(),
+            batches: Batches::default(),
+            alone: Semaphore::new(MAX_CONCURRENT),
+        })
     }
 
     /// Maximum number of events that are handled at once, at one replica: while one batch is handled, the next one gathers.
@@ -145,24 +154,24 @@ impl Subscription {
         continue_trace(&span, &event.traceparent);
         // In a task of its own: a panic is one failed attempt, with its delay, like any other.
         let (subscription, event) = (self.clone(), event.clone());
-        let mut handling = tokio::spawn(
+        let handling = tokio::spawn(
             async move {
                 let consumer = &*subscription.consumer;
-                if consumer.max_batch() > 1 && subscription.batches.handle(consumer, &event).await {
-                    return Outcome::Ack;
+                if consumer.max_batch() > 1 {
+                    let handled = timeout(HANDLER_DEADLINE, subscription.batches.handle(consumer, &event)).await;
+                    if handled.unwrap_or(false) {
+                        return Outcome::Ack;
+                    }
                 }
-                consumer.handle(&event).await
+                // The semaphore is never closed.
+                let _permit = subscription.alone.acquire().await;
+                timeout(HANDLER_DEADLINE, consumer.handle(&event)).await.unwrap_or_else(|_| {
+                    Outcome::Retry(format!("the handler took longer than {} s", HANDLER_DEADLINE.as_secs()))
+                })
             }
             .instrument(span),
         );
-        match tokio::time::timeout(HANDLER_DEADLINE, &mut handling).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(panic)) => Outcome::Retry(format!("the handler panicked: {panic}")),
-            Err(_) => {
-                handling.abort();
-                Outcome::Retry(format!("the handler took longer than {} s", HANDLER_DEADLINE.as_secs()))
-            }
-        }
+        handling.await.unwrap_or_else(|panic| Outcome::Retry(format!("the handler panicked: {panic}")))
     }
 
     /// An account whose state cannot be read counts as one that is in use: the handler writes to the same database, and fails too.
