@@ -224,17 +224,18 @@ async fn a3_a_takeover_ends_the_session_and_no_timer_closes_the_chat() {
     let take =
         TakeOverConversationRequest { conversation_id: chat.id.clone(), expected_epoch: 1, request_id: request_id() };
     AssignmentServiceClient::new(agent.clone()).take_over_conversation(take).await.unwrap();
-    session(&agent, &chat.id, BotSessionStatus::TakenOver).await;
+    bot_is_silent(&suite, &account, &agent, &channel, &chat).await;
+}
+
+/// Checks that the bot, from which the chat was taken, neither answers nor closes it when the visitor writes and then falls silent.
+async fn bot_is_silent(suite: &TestSuite, account: &Account, agent: &As, channel: &str, chat: &Chat) {
+    session(agent, &chat.id, BotSessionStatus::TakenOver).await;
     let said = chat.say("hello?").await.unwrap().visitor_sequence;
-    let control = account.idle_chat(&channel).await;
+    let control = account.idle_chat(channel).await;
     suite.advance(Duration::from_secs(7 * 24 * 3600));
-    Account::until_closed(&agent, &control.id).await;
-    let conversation = Account::conversation(&agent, &chat.id).await;
-    assert_eq!(
-        (conversation.status(), conversation.last_visitor_sequence),
-        (ConversationStatus::Open, said),
-        "the bot is silent"
-    );
+    Account::until_closed(agent, &control.id).await;
+    let conversation = Account::conversation(agent, &chat.id).await;
+    assert_eq!((conversation.status(), conversation.last_visitor_sequence), (ConversationStatus::Open, said));
 }
 
 #[tokio::test]
@@ -280,17 +281,7 @@ async fn a2_a_conversation_is_not_given_back_to_its_bot() {
             _ => {}
         }
     }
-    session(&agent, &chat.id, BotSessionStatus::TakenOver).await;
-    let said = chat.say("hello?").await.unwrap().visitor_sequence;
-    let control = account.idle_chat(&channel).await;
-    suite.advance(Duration::from_secs(7 * 24 * 3600));
-    Account::until_closed(&agent, &control.id).await;
-    let conversation = Account::conversation(&agent, &chat.id).await;
-    assert_eq!(
-        (conversation.status(), conversation.last_visitor_sequence),
-        (ConversationStatus::Open, said),
-        "the bot neither answers nor closes"
-    );
+    bot_is_silent(&suite, &account, &agent, &channel, &chat).await;
 }
 
 fn step(id: &str, action: Action) -> Step {

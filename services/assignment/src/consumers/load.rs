@@ -51,7 +51,7 @@ impl Consumer for Load {
 
     async fn handle(&self, event: &Event) -> Outcome {
         match account_id(event).and_then(|account| Ok((account, change(event)?))) {
-            Ok((account, change)) => self.record_change(account, event.version.into(), change).await.into(),
+            Ok((account, change)) => self.record(account, event.version.into(), change).await.into(),
             Err(reason) => Outcome::DeadLetter(reason),
         }
     }
@@ -66,17 +66,12 @@ impl Consumer for Load {
         for (conversation, close) in closed.iter().flatten() {
             closes.entry(*conversation).or_default().push(*close);
         }
-        if closes.is_empty() {
-            return vec![false; events.len()];
-        }
         let recorded = self.record_closes(closes).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "closes are recorded one by one");
             Closes::new()
         });
-        closed
-            .iter()
-            .map(|close| close.as_ref().is_some_and(|(conversation, _)| recorded.contains_key(conversation)))
-            .collect()
+        let is_recorded = |(conversation, _): (_, Close)| recorded.contains_key(&conversation);
+        closed.into_iter().map(|close| close.is_some_and(is_recorded)).collect()
     }
 }
 
@@ -102,9 +97,11 @@ fn closed(event: &Event) -> Option<((AccountId, Uuid), Close)> {
     Some(((account_id(event).ok()?, change.conversation), close))
 }
 
-fn newest_versions(closes: &Closes) -> BTreeMap<(AccountId, Uuid), i64> {
-    let newest = |closes: &Vec<Close>| closes.iter().map(|close| close.version).max().unwrap_or(0);
-    closes.iter().map(|(conversation, closes)| (*conversation, newest(closes))).collect()
+/// The version of each conversation at the last of its closes, in their order.
+fn newest_versions(closes: &Closes) -> impl Iterator<Item = ((AccountId, Uuid), i64)> {
+    closes
+        .iter()
+        .map(|(conversation, closes)| (*conversation, closes.iter().map(|close| close.version).max().unwrap_or(0)))
 }
 
 /// The periods that the closes end, in the order of their conversations.
@@ -222,20 +219,12 @@ fn optional_uuid(field: &'static str, text: &str) -> Result<Option<Uuid>, String
 }
 
 impl Load {
-    async fn record_change(&self, account: AccountId, version: i64, change: Change) -> Result<(), DbErr> {
-        if change.open == Some(false) {
-            let close = Close { version, end: change.end };
-            let closes = Closes::from([((account, change.conversation), vec![close])]);
-            if !self.record_closes(closes).await?.is_empty() {
-                return Ok(());
-            }
-        }
-        self.record(account, version, change).await
-    }
-
     /// Records closes of conversations that no agent owns and that are not in the queue, such as those of bots, and returns them. They free no
     /// place: they need neither a decision nor the account's lock, under which the events of an account are handled one at a time.
     async fn record_closes(&self, mut closes: Closes) -> Result<Closes, DbErr> {
+        if closes.is_empty() {
+            return Ok(closes);
+        }
         let tx = self.0.db.begin().await?;
         let others = conversation_owners::owned_or_queued(&tx, closes.keys().copied()).await?;
         closes.retain(|conversation, _| !others.contains(conversation));
@@ -243,7 +232,7 @@ impl Load {
             return Ok(closes);
         }
         // This locks the rows of the owners, as every transaction does before it adds a conversation to the queue: what follows sees that.
-        conversation_owners::record_closed(&tx, &newest_versions(&closes)).await?;
+        conversation_owners::record_status(&tx, newest_versions(&closes), false).await?;
         if !conversation_owners::owned_or_queued(&tx, closes.keys().copied()).await?.is_empty() {
             // Rolled back: the account is locked before the rows.
             return Ok(Closes::new());
@@ -276,7 +265,7 @@ impl Load {
             }
         }
         if let Some(open) = change.open {
-            conversation_owners::record_status(&tx, account, conversation, version, open).await?;
+            conversation_owners::record_status(&tx, [((account, conversation), version)], open).await?;
         }
         assignment_closes::record(&tx, change.end.map(|end| (account, end))).await?;
         if let Some(waiting) = change.waiting {

@@ -34,24 +34,17 @@ pub(crate) async fn record_owner(
     epoch: i64,
     agent: Option<Uuid>,
 ) -> Result<(), DbErr> {
-    insert_owner(tx, Model { agent_id: agent, epoch, ..Model::unknown(account.0, conversation) }).await
+    insert_owners(tx, [Model { agent_id: agent, epoch, ..Model::unknown(account.0, conversation) }]).await
 }
 
-/// The same for the assignments of different conversations, each at its epoch. `assignments`: in the order of their conversations, as
-/// [`record_closed`] has them, which does not lock the account: two transactions that write the same rows wait for each other, and never in a
-/// circle.
+/// The same for assignments of different conversations, in the order of these. All who write several rows do so in this order: two
+/// transactions that write the same ones wait for each other, and never in a circle.
 pub(crate) async fn record_owners(tx: &Tx, account: AccountId, assignments: &[Assignment]) -> Result<(), DbErr> {
     let row = |assignment: &Assignment| {
         let agent_id = assignment.owner.as_ref().and_then(Actor::agent_id);
         Model { agent_id, epoch: assignment.epoch, ..Model::unknown(account.0, assignment.conversation) }
-            .into_active_model()
     };
-    let newer = OnConflict::columns([Column::AccountId, Column::ConversationId])
-        .update_columns([Column::AgentId, Column::Epoch, Column::GivenBackAt])
-        .action_and_where(Expr::col((Entity, Column::Epoch)).lt(Expr::col(("excluded", Column::Epoch))))
-        .to_owned();
-    Entity::insert_many(assignments.iter().map(row)).on_conflict(newer).exec_without_returning(tx.conn()).await?;
-    Ok(())
+    insert_owners(tx, assignments.iter().map(row)).await
 }
 
 /// The same for an epoch in which no agent owns the conversation, because one gave it back at this time.
@@ -62,15 +55,12 @@ pub(crate) async fn record_given_back(
     epoch: i64,
     at: Time,
 ) -> Result<(), DbErr> {
-    insert_owner(tx, Model { epoch, given_back_at: Some(at), ..Model::unknown(account.0, conversation) }).await
+    insert_owners(tx, [Model { epoch, given_back_at: Some(at), ..Model::unknown(account.0, conversation) }]).await
 }
 
-async fn insert_owner(tx: &Tx, row: Model) -> Result<(), DbErr> {
-    let newer = OnConflict::columns([Column::AccountId, Column::ConversationId])
-        .update_columns([Column::AgentId, Column::Epoch, Column::GivenBackAt])
-        .action_and_where(Expr::col((Entity, Column::Epoch)).lt(row.epoch))
-        .to_owned();
-    insert(tx, row, newer).await
+async fn insert_owners(tx: &Tx, rows: impl IntoIterator<Item = Model>) -> Result<(), DbErr> {
+    let columns = [Column::AgentId, Column::Epoch, Column::GivenBackAt];
+    insert(tx, rows, newer(columns, Column::Epoch)).await
 }
 
 /// Records how the conversation is routed from an epoch on, unless that of a later one is recorded.
@@ -81,10 +71,6 @@ pub(crate) async fn record_route(
     epoch: i64,
     route: Route,
 ) -> Result<(), DbErr> {
-    let newer = OnConflict::columns([Column::AccountId, Column::ConversationId])
-        .update_columns([Column::RouteEpoch, Column::PolicyId, Column::TeamId, Column::ContactOwnerId])
-        .action_and_where(Expr::col((Entity, Column::RouteEpoch)).lt(epoch))
-        .to_owned();
     let row = Model {
         route_epoch: epoch,
         policy_id: route.policy,
@@ -92,37 +78,23 @@ pub(crate) async fn record_route(
         contact_owner_id: route.contact_owner,
         ..Model::unknown(account.0, conversation)
     };
-    insert(tx, row, newer).await
+    let columns = [Column::RouteEpoch, Column::PolicyId, Column::TeamId, Column::ContactOwnerId];
+    insert(tx, [row], newer(columns, Column::RouteEpoch)).await
 }
 
-/// Records whether the conversation is open at a version of it, unless that of a later one is recorded.
+/// Records whether conversations are open at a version of each, unless the status of a later one is recorded. `conversations`: different ones,
+/// in their order.
 pub(crate) async fn record_status(
     tx: &Tx,
-    account: AccountId,
-    conversation: Uuid,
-    version: i64,
+    conversations: impl IntoIterator<Item = ((AccountId, Uuid), i64)>,
     open: bool,
 ) -> Result<(), DbErr> {
-    let newer = OnConflict::columns([Column::AccountId, Column::ConversationId])
-        .update_columns([Column::Open, Column::StatusVersion])
-        .action_and_where(Expr::col((Entity, Column::StatusVersion)).lt(version))
-        .to_owned();
-    let row = Model { open, status_version: version, ..Model::unknown(account.0, conversation) };
-    insert(tx, row, newer).await
-}
-
-/// Records that conversations are closed at a version of each, unless the status of a later one is recorded.
-pub(crate) async fn record_closed(tx: &Tx, closes: &BTreeMap<(AccountId, Uuid), i64>) -> Result<(), DbErr> {
-    let newer = OnConflict::columns([Column::AccountId, Column::ConversationId])
-        .update_columns([Column::Open, Column::StatusVersion])
-        .action_and_where(Expr::col((Entity, Column::StatusVersion)).lt(Expr::col(("excluded", Column::StatusVersion))))
-        .to_owned();
-    let rows = closes.iter().map(|((account, conversation), version)| {
-        let row = Model { open: false, status_version: *version, ..Model::unknown(account.0, *conversation) };
-        row.into_active_model()
+    let rows = conversations.into_iter().map(|((account, conversation), version)| Model {
+        open,
+        status_version: version,
+        ..Model::unknown(account.0, conversation)
     });
-    Entity::insert_many(rows).on_conflict(newer).exec_without_returning(tx.conn()).await?;
-    Ok(())
+    insert(tx, rows, newer([Column::Open, Column::StatusVersion], Column::StatusVersion)).await
 }
 
 /// Returns those of the conversations that an agent owns or that are in the queue, also with a row that is over.
@@ -147,7 +119,7 @@ pub(crate) async fn next_queue_version(tx: &Tx, account: AccountId, conversation
         .values([(Column::QueueVersion, Expr::col((Entity, Column::QueueVersion)).add(1_i64))])
         .to_owned();
     let row = Model { queue_version: 1, ..Model::unknown(account.0, conversation) };
-    insert(tx, row, counted).await?;
+    insert(tx, [row], counted).await?;
     Ok(find(tx.conn(), account, conversation).await?.map_or(1, |row| row.queue_version))
 }
 
@@ -160,9 +132,17 @@ pub(crate) async fn find<C: ConnectionTrait>(
     Entity::find_by_id((account.0, conversation)).one(conn).await
 }
 
-async fn insert(tx: &Tx, row: Model, newer: OnConflict) -> Result<(), DbErr> {
-    let row = row.into_active_model();
-    Entity::insert(row).on_conflict(newer).exec_without_returning(tx.conn()).await?;
+/// The update of these columns of a row, unless it has the same or a later `version`.
+fn newer<const N: usize>(columns: [Column; N], version: Column) -> OnConflict {
+    OnConflict::columns([Column::AccountId, Column::ConversationId])
+        .update_columns(columns)
+        .action_and_where(Expr::col((Entity, version)).lt(Expr::col(("excluded", version))))
+        .to_owned()
+}
+
+async fn insert(tx: &Tx, rows: impl IntoIterator<Item = Model>, known: OnConflict) -> Result<(), DbErr> {
+    let rows = rows.into_iter().map(IntoActiveModel::into_active_model);
+    Entity::insert_many(rows).on_conflict(known).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 

@@ -1,9 +1,8 @@
 //! Plain HTTP on the listener for browsers: the bytes of attachments arrive by PUT and leave by GET (rule C5), as do files of exports (rule
 //! X2). A signed link is the permission; it names the attachment or the job, and nothing in a request is a path.
 
-mod account_export;
-mod contact_export;
 mod download;
+mod exports;
 mod permits;
 mod upload;
 
@@ -49,8 +48,8 @@ pub(crate) fn routes(app: &App) -> Router {
     let methods = get(download::download).put(upload::upload);
     Router::new()
         .route(&format!("{ATTACHMENTS_PATH}{{token}}"), methods)
-        .route(&format!("{EXPORTS_PATH}{{token}}"), get(contact_export::download))
-        .route(&format!("{ACCOUNT_EXPORTS_PATH}{{token}}"), get(account_export::download))
+        .route(&format!("{EXPORTS_PATH}{{token}}"), get(exports::of_contact))
+        .route(&format!("{ACCOUNT_EXPORTS_PATH}{{token}}"), get(exports::of_account))
         .with_state(transfers)
 }
 

@@ -1,5 +1,6 @@
-//! Works on jobs on contacts: erases (rule X2), and leaves exports to `contact_exports/`. An erasure is done in steps, each of which is a transaction of its own, and finds what is left to
-//! erase in the rows: so a job goes on at any replica after any kill, and a repeated step changes nothing.
+//! Works on jobs on contacts: erases (rule X2), and leaves exports to `contact_exports/`. An erasure is done in steps, each of which is a
+//! transaction of its own, and finds what is left to erase in the rows: so a job goes on at any replica after any kill, and a repeated
+//! step changes nothing.
 
 use std::time::Duration;
 

@@ -4,6 +4,7 @@ mod account_export;
 mod account_jobs;
 mod contact_exports;
 mod contact_jobs;
+mod export_file;
 mod inbox_changes;
 mod locked_messages;
 mod message_queue;

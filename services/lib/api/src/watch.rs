@@ -69,8 +69,8 @@ pub struct Signals<T> {
 
 /// A stream of the items after the target's cursor: those that exist, then [`CommonUpdates::caught_up`], then new ones as they
 /// come, with a [`CommonUpdates::heartbeat`] after 20 seconds of silence. `read` returns the next few items after a sequence
-/// number, and the state of the topic if it has one; the result must be the same for every client of the topic. An item is sent only when the client has room, so a slow
-/// client holds at most the result of one read in memory.
+/// number, and the state of the topic if it has one; the result must be the same for every client of the topic. An item is sent only
+/// when the client has room, so a slow client holds at most the result of one read in memory.
 ///
 /// The stream ends with an error when this replica shuts down, when the caller's token or deadline expires, and at its maximum
 /// age; its metadata has the cursor from which the client resumes.

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use frontdesk_batches::Batches;
 use frontdesk_db::{AccountState, Db, DbErr};
 use frontdesk_proto::event::v1::Event;
 use frontdesk_telemetry::continue_trace;
@@ -13,7 +14,6 @@ use tokio::{sync::Semaphore, time::timeout};
 use tracing::Instrument;
 
 use crate::{
-    batches::Batches,
     consumer::{Consumer, HANDLER_DEADLINE, MAX_ATTEMPTS, MAX_LOCKED_DELAY, Outcome},
     dead_letters,
 };
@@ -34,7 +34,7 @@ pub(crate) struct Subscription {
     pub(crate) types: Vec<String>,
     pub(crate) dead_letters: Db,
     failures: Failures,
-    batches: Batches,
+    batches: Batches<Event, bool>,
     /// Permits of the events that are handled one by one.
     alone: Semaphore,
 }
@@ -158,8 +158,9 @@ impl Subscription {
             async move {
                 let consumer = &*subscription.consumer;
                 if consumer.max_batch() > 1 {
-                    let handled = timeout(HANDLER_DEADLINE, subscription.batches.handle(consumer, &event)).await;
-                    if handled.unwrap_or(false) {
+                    let handle = |events: Vec<Event>| async move { consumer.handle_batch(&events).await };
+                    let handled = subscription.batches.run(event.clone(), consumer.max_batch(), handle);
+                    if let Ok(Some(true)) = timeout(HANDLER_DEADLINE, handled).await {
                         return Outcome::Ack;
                     }
                 }

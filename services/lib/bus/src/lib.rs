@@ -6,7 +6,6 @@
 //! JetStream, for many processes.
 
 mod attempt;
-mod batches;
 mod change_notifier;
 mod consumer;
 mod dead_letters;

@@ -1,4 +1,5 @@
-//! What a caller can ask, one file each, and links to what is larger than an answer. Commands ask [`reason_to_skip()`], [`gather_transcript()`] and [`render_sample()`] too.
+//! What a caller can ask, one file each, and links to what is larger than an answer. Commands ask [`reason_to_skip()`],
+//! [`gather_transcript()`] and [`render_sample()`] too.
 
 mod explain_transcript;
 mod find_language;

@@ -9,7 +9,11 @@ use std::{
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
 
-use super::{next_turns::NextTurns, recording::Recording, running::Running};
+use super::{
+    next_turns::NextTurns,
+    recording::{self, Recording},
+    running::Running,
+};
 use crate::{
     App,
     commands::{self, AcceptedMail, Attempt, Claimed, Work},
@@ -238,7 +242,7 @@ async fn record(app: &App, claim: &Claim, outcome: AttemptOutcome, recording: &R
     if let AttemptOutcome::Accepted(response) = &outcome {
         let (claim, response) = (claim.clone(), response.clone());
         let mail = AcceptedMail { claim, response, traceparent: frontdesk_telemetry::traceparent() };
-        if recording.record(app, mail).await {
+        if recording::record(app, recording, mail).await {
             return;
         }
         tokio::time::sleep(RECORD_PAUSE).await;

@@ -2,37 +2,40 @@
 //! names it. A process that ends in the middle leaves a job that is due when its claim ends, and then begins anew. Start reading at
 //! [`turn`], then in `records.rs`.
 
-mod file;
 mod records;
 
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
+use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
 use uuid::Uuid;
 
-use super::contact_jobs::{AnyError, CLAIM};
+use super::{
+    contact_jobs::{AnyError, CLAIM},
+    export_file::{ExportJob, NewFile, Stop},
+};
 use crate::{
     App,
     domain::{ContactJob, ExportFile, FILE_LIFETIME},
     store::{contact_jobs, contacts, merged_contacts, objects::ObjectKey},
 };
-use file::NewFile;
 
-/// Why an attempt ended without a file.
-enum Stop {
-    /// The job is no export in progress any more, or this process ends.
-    Ended,
-    /// The contact was merged or erased meanwhile.
-    ContactGone,
-    /// This service did not deliver its part.
-    Service(&'static str, Status),
-    Failed(AnyError),
-}
+impl ExportJob for ContactJob {
+    fn ids(&self) -> (AccountId, Uuid) {
+        (self.account, self.id)
+    }
 
-impl<E: std::error::Error + Send + Sync + 'static> From<E> for Stop {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
+    async fn renew(&self, app: &App, delivered: Option<&str>) -> Result<bool, DbErr> {
+        let tx = app.db.begin_for(self.account).await?;
+        let found = contact_jobs::find_for_update(&tx, self.account, self.id).await?;
+        let Some(mut job) = found.filter(Self::is_exporting) else { return Ok(false) };
+        if let Some(service) = delivered {
+            job.deliver(service);
+        }
+        job.due_at = Some(tx.now().await?.plus(CLAIM));
+        contact_jobs::save(&tx, &job).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 }
 
@@ -77,36 +80,28 @@ async fn attempt(app: &App, shutdown: &CancellationToken, job: &ContactJob, now:
         }
         tx.commit().await?;
         return match written {
-            Ok(file) => Ok(app.objects.delete(ObjectKey { account, attachment: id, object: file.object }).await?),
-            Err(_) => Ok(()),
+            Ok(Some(file)) => {
+                Ok(app.objects.delete(ObjectKey { account, attachment: id, object: file.object }).await?)
+            }
+            Ok(None) | Err(_) => Ok(()),
         };
     }
     let ends = match written {
-        Ok(file) => {
+        Ok(Some(file)) => {
             job.finish_export(file, now);
             true
         }
-        Err(Stop::Ended) => {
-            job.due_at = Some(now);
-            false
-        }
-        Err(Stop::ContactGone) => {
+        Ok(None) => {
             let failure = "The contact was merged into another one, or erased, while it was exported.";
             job.fail_attempt(failure.to_owned(), true, now)
         }
-        Err(Stop::Service(service, status)) => {
-            tracing::warn!(contact_job_id = %id, service, %status, "a service did not deliver its part of an export");
-            job.fail_attempt(
-                format!("The {service} service did not deliver its part: {:?}.", status.code()),
-                false,
-                now,
-            )
-        }
-        Err(Stop::Failed(error)) => {
-            tracing::warn!(contact_job_id = %id, %error, "an attempt of an export failed");
-            let failure = "The conversation service did not deliver its part, or the file could not be written.";
-            job.fail_attempt(failure.to_owned(), false, now)
-        }
+        Err(stop) => match stop.into_failure(id) {
+            Some(failure) => job.fail_attempt(failure, false, now),
+            None => {
+                job.due_at = Some(now);
+                false
+            }
+        },
     };
     match ends {
         true => contact_jobs::save_export_ended(&mut tx, &job).await?,
@@ -120,8 +115,13 @@ async fn attempt(app: &App, shutdown: &CancellationToken, job: &ContactJob, now:
     Ok(())
 }
 
-/// Writes the file as an object that no row names.
-async fn write(app: &App, shutdown: &CancellationToken, job: &ContactJob, now: Time) -> Result<ExportFile, Stop> {
+/// Writes the file as an object that no row names. None: the contact was merged or erased meanwhile.
+async fn write(
+    app: &App,
+    shutdown: &CancellationToken,
+    job: &ContactJob,
+    now: Time,
+) -> Result<Option<ExportFile>, Stop> {
     let expires_at = now.plus(FILE_LIFETIME);
     let mut file = NewFile::create(app, shutdown, job).await?;
     records::write(app, &mut file, now, expires_at).await?;
@@ -131,9 +131,9 @@ async fn write(app: &App, shutdown: &CancellationToken, job: &ContactJob, now: T
     };
     // What another contact got meanwhile is not in the file.
     if contact.is_none_or(|contact| contact.id != job.contact_id) {
-        return Err(Stop::ContactGone);
+        return Ok(None);
     }
-    file.complete(expires_at).await
+    file.complete(expires_at).await.map(Some)
 }
 
 /// Removes what exports wrote about the contact of an erasure. Fails while a replica may still write: it notices the end of the job before

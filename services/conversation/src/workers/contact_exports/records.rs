@@ -4,7 +4,7 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use super::{Stop, file::NewFile};
+use super::super::export_file::{NewFile, Stop};
 use crate::{
     App, assignment, bot_session,
     commands::LinkPurpose,
@@ -27,7 +27,12 @@ fn is_last(rows: usize) -> bool {
 }
 
 /// Writes all records but the last one.
-pub(super) async fn write(app: &App, file: &mut NewFile<'_>, now: Time, expires_at: Time) -> Result<(), Stop> {
+pub(super) async fn write(
+    app: &App,
+    file: &mut NewFile<'_, ContactJob>,
+    now: Time,
+    expires_at: Time,
+) -> Result<(), Stop> {
     let head = ExportHead { job: file.job.id, contact: file.job.contact_id, began_at: now };
     file.write(&head.export_record()).await?;
     write_contact(app, file).await?;
@@ -45,13 +50,14 @@ pub(super) async fn write(app: &App, file: &mut NewFile<'_>, now: Time, expires_
     file.deliver("notification").await
 }
 
-async fn write_contact(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop> {
+async fn write_contact(app: &App, file: &mut NewFile<'_, ContactJob>) -> Result<(), Stop> {
     let (account, id) = (file.job.account, file.job.contact_id);
     let contact = {
         let read = app.db.read_for(account).await?;
         contacts::find(&read.conn(), account, id).await?
     };
-    let contact = contact.filter(|contact| contact.id == id).ok_or(Stop::ContactGone)?;
+    // Without it there is no file in the end.
+    let Some(contact) = contact.filter(|contact| contact.id == id) else { return Ok(()) };
     file.write(&contact.export_record()).await?;
     let mut after = None;
     loop {
@@ -69,7 +75,7 @@ async fn write_contact(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop> {
     }
 }
 
-async fn write_visitors(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop> {
+async fn write_visitors(app: &App, file: &mut NewFile<'_, ContactJob>) -> Result<(), Stop> {
     let (account, contact) = (file.job.account, file.job.contact_id);
     let mut after: Option<String> = None;
     loop {
@@ -107,7 +113,7 @@ async fn ids_of_contact(app: &App, job: &ContactJob) -> Result<Vec<Uuid>, Stop> 
     Ok(contacts)
 }
 
-async fn write_conversations(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop> {
+async fn write_conversations(app: &App, file: &mut NewFile<'_, ContactJob>) -> Result<(), Stop> {
     let contacts = ids_of_contact(app, file.job).await?;
     let mut after = None;
     loop {
@@ -131,7 +137,7 @@ async fn write_conversations(app: &App, file: &mut NewFile<'_>) -> Result<(), St
 /// Without the address of another contact, to whom the conversation belonged at a close.
 async fn write_closes(
     app: &App,
-    file: &mut NewFile<'_>,
+    file: &mut NewFile<'_, ContactJob>,
     conversation: &Conversation,
     contacts: &[Uuid],
 ) -> Result<(), Stop> {
@@ -153,7 +159,7 @@ async fn write_closes(
     }
 }
 
-async fn write_entries(app: &App, file: &mut NewFile<'_>, conversation: &Conversation) -> Result<(), Stop> {
+async fn write_entries(app: &App, file: &mut NewFile<'_, ContactJob>, conversation: &Conversation) -> Result<(), Stop> {
     let mut after = 0;
     loop {
         let page = {
@@ -170,7 +176,7 @@ async fn write_entries(app: &App, file: &mut NewFile<'_>, conversation: &Convers
     }
 }
 
-async fn write_tickets(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop> {
+async fn write_tickets(app: &App, file: &mut NewFile<'_, ContactJob>) -> Result<(), Stop> {
     let (account, contact) = (file.job.account, file.job.contact_id);
     let mut after = None;
     loop {
@@ -189,7 +195,7 @@ async fn write_tickets(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop> {
 }
 
 /// The bytes are behind links, which expire with the file.
-async fn write_attachments(app: &App, file: &mut NewFile<'_>, expires_at: Time) -> Result<(), Stop> {
+async fn write_attachments(app: &App, file: &mut NewFile<'_, ContactJob>, expires_at: Time) -> Result<(), Stop> {
     let (account, contact) = (file.job.account, file.job.contact_id);
     let mut after = None;
     loop {
@@ -232,7 +238,11 @@ impl OfConversation {
     }
 }
 
-async fn write_of_conversations(app: &App, file: &mut NewFile<'_>, what: OfConversation) -> Result<(), Stop> {
+async fn write_of_conversations(
+    app: &App,
+    file: &mut NewFile<'_, ContactJob>,
+    what: OfConversation,
+) -> Result<(), Stop> {
     let account = file.job.account;
     let mut after = None;
     loop {
@@ -240,7 +250,7 @@ async fn write_of_conversations(app: &App, file: &mut NewFile<'_>, what: OfConve
         for conversation in &page {
             let mut token = Some(String::new());
             while let Some(page_token) = token {
-                token = file.write_page(what.page(app, account, conversation.id, page_token).await?).await?;
+                token = write_page(file, what.page(app, account, conversation.id, page_token).await?).await?;
             }
         }
         match next {
@@ -250,14 +260,22 @@ async fn write_of_conversations(app: &App, file: &mut NewFile<'_>, what: OfConve
     }
 }
 
+/// Writes the records of another service. Returns the token of the next page. None: it was the last one.
+async fn write_page(file: &mut NewFile<'_, ContactJob>, page: RecordPage) -> Result<Option<String>, Stop> {
+    for record in &page.records {
+        file.write(record).await?;
+    }
+    Ok(Some(page.next_page_token).filter(|token| !token.is_empty()))
+}
+
 /// The mails to the contact. Those about the conversations to others are left out: their addresses are those of other people.
-async fn write_mails(app: &App, file: &mut NewFile<'_>) -> Result<(), Stop> {
+async fn write_mails(app: &App, file: &mut NewFile<'_, ContactJob>) -> Result<(), Stop> {
     let account = file.job.account;
     for contact in ids_of_contact(app, file.job).await? {
         let mut token = Some(String::new());
         while let Some(page_token) = token {
             let page = notification::list_deliveries(app, account, contact, page_token).await;
-            token = file.write_page(page.map_err(|status| Stop::Service("notification", status))?).await?;
+            token = write_page(file, page.map_err(|status| Stop::Service("notification", status))?).await?;
         }
     }
     Ok(())

@@ -3,29 +3,70 @@
 use std::time::Duration;
 
 use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
+use sea_orm::DbErr;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use uuid::Uuid;
 
-use super::{super::contact_jobs::CLAIM, Stop};
+use super::contact_jobs::AnyError;
 use crate::{
     App,
-    domain::{ContactJob, ExportFile, ExportHead, RecordPage},
-    store::{
-        contact_jobs,
-        objects::{NewObject, ObjectKey},
-    },
+    domain::{ExportFile, ExportHead},
+    store::objects::{NewObject, ObjectKey},
 };
 
 /// Interval between two renewals of the claim while records are written.
 const RENEWAL: Duration = Duration::from_secs(5);
 
+/// A job whose file is written.
+pub(super) trait ExportJob: Sync {
+    /// The account and the job.
+    fn ids(&self) -> (AccountId, Uuid);
+    /// Renews the claim of the job, and notes the service that has delivered its part. False: the job is in progress no more.
+    fn renew(&self, app: &App, delivered: Option<&str>) -> impl Future<Output = Result<bool, DbErr>> + Send;
+}
+
+/// Why an attempt ended without a file.
+pub(super) enum Stop {
+    /// The job is in progress no more, or this process ends.
+    Ended,
+    /// This service did not deliver its part.
+    Service(&'static str, Status),
+    Failed(AnyError),
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Stop {
+    /// Logs why the attempt of the job failed, and returns it in words for the caller of the export. None: it was ended.
+    pub(super) fn into_failure(self, job_id: Uuid) -> Option<String> {
+        match self {
+            Self::Ended => None,
+            Self::Service(service, status) => {
+                tracing::warn!(%job_id, service, %status, "a service did not deliver its part of an export");
+                Some(format!("The {service} service did not deliver its part: {:?}.", status.code()))
+            }
+            Self::Failed(error) => {
+                tracing::warn!(%job_id, %error, "an attempt of an export failed");
+                Some("The conversation service did not deliver its part, or the file could not be written.".into())
+            }
+        }
+    }
+}
+
 /// A file that is being written. What was written is deleted when it is dropped before it is complete.
-pub(super) struct NewFile<'a> {
-    app: &'a App,
+pub(super) struct NewFile<'a, J> {
+    pub(super) app: &'a App,
     shutdown: &'a CancellationToken,
-    pub(super) job: &'a ContactJob,
+    pub(super) job: &'a J,
     object: NewObject,
     digest: Sha256,
     size: i64,
@@ -33,13 +74,10 @@ pub(super) struct NewFile<'a> {
     renewed_at: Instant,
 }
 
-impl<'a> NewFile<'a> {
-    pub(super) async fn create(
-        app: &'a App,
-        shutdown: &'a CancellationToken,
-        job: &'a ContactJob,
-    ) -> Result<Self, Stop> {
-        let key = ObjectKey { account: job.account, attachment: job.id, object: app.db.new_id() };
+impl<'a, J: ExportJob> NewFile<'a, J> {
+    pub(super) async fn create(app: &'a App, shutdown: &'a CancellationToken, job: &'a J) -> Result<Self, Stop> {
+        let (account, id) = job.ids();
+        let key = ObjectKey { account, attachment: id, object: app.db.new_id() };
         Ok(Self {
             app,
             shutdown,
@@ -67,30 +105,15 @@ impl<'a> NewFile<'a> {
         Ok(self.object.write(line.as_bytes()).await?)
     }
 
-    /// Adds the records of a page. Returns the token of the next page. None: it was the last one.
-    pub(super) async fn write_page(&mut self, page: RecordPage) -> Result<Option<String>, Stop> {
-        for record in &page.records {
-            self.write(record).await?;
-        }
-        Ok(Some(page.next_page_token).filter(|token| !token.is_empty()))
-    }
-
     /// The service has delivered its part.
     pub(super) async fn deliver(&mut self, service: &str) -> Result<(), Stop> {
         self.renew(Some(service)).await
     }
 
-    /// Renews the claim, unless the job has ended.
     async fn renew(&mut self, delivered: Option<&str>) -> Result<(), Stop> {
-        let tx = self.app.db.begin_for(self.job.account).await?;
-        let found = contact_jobs::find_for_update(&tx, self.job.account, self.job.id).await?;
-        let Some(mut job) = found.filter(ContactJob::is_exporting) else { return Err(Stop::Ended) };
-        if let Some(service) = delivered {
-            job.deliver(service);
+        if !self.job.renew(self.app, delivered).await? {
+            return Err(Stop::Ended);
         }
-        job.due_at = Some(tx.now().await?.plus(CLAIM));
-        contact_jobs::save(&tx, &job).await?;
-        tx.commit().await?;
         self.renewed_at = Instant::now();
         Ok(())
     }
