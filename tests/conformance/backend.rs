@@ -12,7 +12,7 @@ use std::{
 use frontdesk_bus::{Bus, BusSettings, Consumer, DEAD_LETTERS, Outcome};
 use frontdesk_clock::Clock;
 use frontdesk_db::{ACCOUNT_STATES, DatabaseUrl, Db, DbSettings, Sql, migrate};
-use frontdesk_outbox::{OUTBOX, OUTBOX_LEADER_AND_STREAM, OUTBOX_REPUBLISHING};
+use frontdesk_outbox::{OUTBOX, OUTBOX_LEADER_AND_STREAM, OUTBOX_PROGRESS, OUTBOX_REPUBLISHING};
 use frontdesk_proto::event::v1::Event;
 use frontdesk_testkit::{EventQueue, Mode, new_id, servers, settled, wait_until};
 use sea_orm::ConnectionTrait;
@@ -39,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(DEAD_LETTERS),
             Box::new(OUTBOX_LEADER_AND_STREAM),
             Box::new(OUTBOX_REPUBLISHING),
+            Box::new(OUTBOX_PROGRESS),
             Box::new(Sql { name: "test_001_row_level_security", text: tables }),
             Box::new(ACCOUNT_STATES),
         ]

@@ -87,7 +87,13 @@ impl Embedded {
     pub async fn drain_outbox(&self) -> Duration {
         let began = Instant::now();
         let database = connect(&file(&self.folder, "conversation.db"));
-        let has_unpublished = "SELECT EXISTS (SELECT 1 FROM outbox_events WHERE published_at IS NULL)";
+        // As in the deployment on PostgreSQL.
+        let has_progress = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'outbox_progress')";
+        let waits = match database.query_row(has_progress, [], |row| row.get::<_, bool>(0)).unwrap() {
+            true => "position > (SELECT settled_to FROM outbox_progress)",
+            false => "published_at IS NULL",
+        };
+        let has_unpublished = &format!("SELECT EXISTS (SELECT 1 FROM outbox_events WHERE {waits})");
         while database.query_row(has_unpublished, [], |row| row.get::<_, bool>(0)).unwrap() {
             assert!(began.elapsed() < Duration::from_secs(300), "the outbox does not drain");
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -177,8 +183,8 @@ fn write(tx: &Connection, conversation: Uuid, content: &str, event: &[u8]) {
         .unwrap();
     let mut outbox = tx
         .prepare_cached(
-            "INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at, published_at)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
         )
         .unwrap();
     let id = frontdesk_clock::testing::new_id();

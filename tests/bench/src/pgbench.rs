@@ -33,8 +33,8 @@ fn script() -> String {
             SELECT id, last_sequence, last_visitor_sequence, account_id, 'AGENT', '{AGENT}', '{content}', last_activity_at
             FROM conversation
         )
-        INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at)
-        SELECT gen_random_uuid(), account_id, id, version, '\\x{event}', last_activity_at FROM conversation;"
+        INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at, published_at)
+        SELECT gen_random_uuid(), account_id, id, version, '\\x{event}', last_activity_at, last_activity_at FROM conversation;"
     );
     format!("\\set conversation random(100000000000, {last})\n{}\n", statement.replace('\n', " "))
 }

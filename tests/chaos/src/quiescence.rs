@@ -101,7 +101,9 @@ async fn pending(cluster: &Cluster, databases: &Databases) -> Result<Pending, Fa
 
 /// Number of events in a service's outbox that were not published.
 async fn unpublished(databases: &Databases, service: Service) -> Result<i64, DbErr> {
-    databases.number(service, "SELECT count(*) FROM outbox_events WHERE published_at IS NULL").await
+    databases
+        .number(service, "SELECT count(*) FROM outbox_events WHERE position > (SELECT settled_to FROM outbox_progress)")
+        .await
 }
 
 /// Number of messages that durable consumers of the broker have not processed.

@@ -224,8 +224,8 @@ impl Schedule {
         let published = self.world.relay(service).await?;
         let mut line = format!("relay of {}: {published} published", Service::ALL[service].name());
         if published > 0 && self.rng.random_bool(0.15) {
-            self.world.lose_marks(service).await?;
-            line.push_str(", the marks are lost");
+            self.world.lose_progress(service, published).await?;
+            line.push_str(", which is not stored");
         }
         Ok(line)
     }

@@ -134,18 +134,20 @@ impl World {
     /// A turn of the relay of a service. Returns the number of events that it published.
     pub(crate) async fn relay(&self, service: usize) -> Result<usize, Failure> {
         if self.fault == Some(Fault::RelayLosesEvents) {
-            let (now, every_third) = (self.clock.now().0, "published_at IS NULL AND position % 3 = 0");
-            self.execute(service, &format!("UPDATE outbox_events SET published_at = {now} WHERE {every_third}"))
-                .await?;
+            let lose = "UPDATE outbox_progress SET settled_to = settled_to + 1, published_to = published_to + 1
+                WHERE settled_to % 3 = 2 AND settled_to < (SELECT max(position) FROM outbox_events)";
+            self.execute(service, lose).await?;
         }
         let (source, db) = (Service::ALL[service].name(), &self.databases[service]);
         Ok(frontdesk_outbox::publish_waiting(source, db, &self.process.bus).await?)
     }
 
-    /// Loses the marks of the events that were published at this time, as a kill before they are stored does.
-    pub(crate) async fn lose_marks(&self, service: usize) -> Result<(), Failure> {
-        let now = self.clock.now().0;
-        self.execute(service, &format!("UPDATE outbox_events SET published_at = NULL WHERE published_at = {now}")).await
+    /// Loses that the last events were published, as a kill before it is stored does.
+    pub(crate) async fn lose_progress(&self, service: usize, events: usize) -> Result<(), Failure> {
+        let lose = format!(
+            "UPDATE outbox_progress SET settled_to = settled_to - {events}, published_to = settled_to - {events}"
+        );
+        self.execute(service, &lose).await
     }
 
     /// The deliveries that wait in the bus, in the order in which they were published.

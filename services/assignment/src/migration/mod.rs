@@ -49,6 +49,7 @@ impl MigratorTrait for Migrator {
                 name: "assignment_015_ends_of_periods_and_administrators",
                 text: include_str!("015_ends_of_periods_and_administrators.sql"),
             }),
+            Box::new(frontdesk_outbox::OUTBOX_PROGRESS),
         ]
     }
 }

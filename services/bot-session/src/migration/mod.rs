@@ -46,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(Sql { name: "bot_session_013_opening_hours", text: include_str!("013_opening_hours.sql") }),
             Box::new(Sql { name: "bot_session_014_owed_answers", text: include_str!("014_owed_answers.sql") }),
             Box::new(frontdesk_db::ACCOUNT_STATES),
+            Box::new(frontdesk_outbox::OUTBOX_PROGRESS),
         ]
     }
 }

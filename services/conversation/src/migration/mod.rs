@@ -93,6 +93,7 @@ impl MigratorTrait for Migrator {
                 name: "conversation_035_languages_of_transcripts",
                 text: include_str!("035_languages_of_transcripts.sql"),
             }),
+            Box::new(frontdesk_outbox::OUTBOX_PROGRESS),
         ]
     }
 }

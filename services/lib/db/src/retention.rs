@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_secs(3600);
 pub struct Retention {
     /// The table.
     pub table: &'static str,
-    /// The column with the moment (microseconds since 1970) from which a row is kept. A row where it is NULL is kept.
+    /// The column, or an expression, with the moment (microseconds since 1970) from which a row is kept. A row where it is NULL is kept.
     pub time_column: &'static str,
     /// An indexed column in whose order the oldest rows come first: the time column, or, where that has no index, one that
     /// rises with it.

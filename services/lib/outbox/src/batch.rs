@@ -71,9 +71,9 @@ impl Events {
     pub fn insert_on_sqlite_sql(changed: Option<&str>) -> String {
         let is_changed = changed.map_or("true".to_owned(), |changed| format!("unhex(new.value->>2) IN ({changed})"));
         format!(
-            "INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at)
+            "INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at, published_at)
              SELECT unhex(new.value->>0), unhex(new.value->>1), unhex(new.value->>2), new.value->>3, unhex(new.value->>4),
-               new.value->>5
+               new.value->>5, new.value->>5
              FROM json_each(?) AS new WHERE {is_changed} ORDER BY new.key"
         )
     }
@@ -90,14 +90,16 @@ impl Events {
 
     /// For PostgreSQL: [`Self::insert`] as a part of a larger statement, the same text for any number of events, with
     /// [`Self::PARAMETERS`] parameters from `$first` on. If there is a query `changed`, only events whose aggregate it returns are
-    /// written. Positions rise in the order of the events. The caller also calls [`Tx::wake_outbox_on_commit`].
+    /// written. Positions rise in the order of the events; the transaction gets its number before them, as the relay expects. The caller
+    /// also calls [`Tx::wake_outbox_on_commit`].
     pub fn insert_sql(first: usize, changed: Option<&str>) -> String {
         let [ids, accounts, aggregates, versions, events, at] = std::array::from_fn(|n| first + n);
         format!(
-            "INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at) \
-             SELECT event_id, account_id, aggregate_id, version, event, ${at} FROM unnest(\
+            "INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at, published_at) \
+             SELECT event_id, account_id, aggregate_id, version, event, ${at}, ${at} FROM unnest(\
              ${ids}::uuid[], ${accounts}::uuid[], ${aggregates}::uuid[], ${versions}::bigint[], ${events}::bytea[]) \
-             WITH ORDINALITY AS new (event_id, account_id, aggregate_id, version, event, number) WHERE {} ORDER BY number",
+             WITH ORDINALITY AS new (event_id, account_id, aggregate_id, version, event, number) \
+             WHERE pg_current_xact_id() IS NOT NULL AND {} ORDER BY number",
             changed.map_or("true".to_owned(), |changed| is_in("aggregate_id", changed))
         )
     }

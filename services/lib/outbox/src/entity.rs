@@ -13,8 +13,6 @@ pub struct Model {
     pub version: i64,
     pub event: Vec<u8>,
     pub created_at: i64,
-    pub published_at: Option<i64>,
-    pub stream_sequence: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -7,6 +7,7 @@ mod batch;
 mod entity;
 mod handled;
 mod lease;
+mod positions;
 mod publish;
 mod relay;
 mod republish;
@@ -74,6 +75,27 @@ pub const OUTBOX_REPUBLISHING: Sql = Sql {
     text: "ALTER TABLE outbox_streams ADD COLUMN lost_after BIGINT;
         ALTER TABLE outbox_streams ADD COLUMN republish_from BIGINT;
         ALTER TABLE outbox_streams ADD COLUMN republish_to BIGINT",
+};
+
+/// What is published, as positions instead of a mark for each event. An older binary still runs: it publishes the events whose
+/// `published_at` is NULL, which are only those that older binaries append. Events that wait at the time of the change are published by
+/// both.
+pub const OUTBOX_PROGRESS: Sql = Sql {
+    name: "outbox_004_progress",
+    text: "CREATE TABLE outbox_progress (
+            settled_to BIGINT NOT NULL,
+            published_to BIGINT NOT NULL,
+            gaps TEXT NOT NULL
+        );
+        INSERT INTO outbox_progress (settled_to, published_to, gaps)
+            SELECT position, position, '[]' FROM (
+                SELECT coalesce(min(CASE WHEN published_at IS NULL THEN position END) - 1, max(position), 0) AS position
+                FROM outbox_events) AS last;
+        CREATE TABLE outbox_checkpoints (
+            settled_to BIGINT NOT NULL CONSTRAINT outbox_checkpoints_pk PRIMARY KEY,
+            stream_sequence BIGINT NOT NULL,
+            created_at BIGINT NOT NULL
+        )",
 };
 
 /// The thing that an event is about, at the version that the change made.

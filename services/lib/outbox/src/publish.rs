@@ -1,33 +1,38 @@
-//! Publishing in batches: the holder of the lease sends the waiting events to the bus and marks them as published.
+//! Publishing in batches: the holder of the lease sends the waiting events to the bus, and stores how far it came.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
 
 use frontdesk_bus::{Acknowledged, Bus, BusError};
-use frontdesk_db::{Db, DbErr, NOW_ON_POSTGRES as NOW, json_rows};
+use frontdesk_db::{Db, DbErr, NOW_ON_POSTGRES as NOW};
 use frontdesk_proto::event::v1::Event;
 use prost::Message;
-use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryOrder, QuerySelect, Statement, Value, entity::prelude::*};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, QueryResult, Statement, Value, prelude::Uuid};
 use serde_json::json;
 
 use crate::{
     entity,
     lease::{LEASE_DURATION, Lease, LeaseKey, micros},
-    stream::{lost_after, report_loss, request_sql},
+    positions::{Positions, Snapshot},
+    stream::{lost_after, report_loss, request_again},
 };
 
-/// Maximum number of events that are read, published and marked together.
+/// Maximum number of events that are read and published together.
 const MAX_EVENTS: usize = 1_000;
-
-const MARK_ON_SQLITE: &str =
-    "UPDATE outbox_events SET published_at = value->>1 FROM json_each(?1) WHERE position = value->>0";
+/// On SQLite: shortest time between two transactions that store what is published. What is not stored yet is published again after a kill.
+pub(crate) const SAVE_INTERVAL: Duration = Duration::from_millis(100);
+/// Shortest time between two checkpoints. Of a lost stream, the events since the last one before the loss are published again.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How a batch ended.
 pub(crate) enum Published {
-    /// This number of events was published and marked, and no more were waiting.
+    /// This number of events was published, and no more were waiting.
     Events(usize),
-    /// More events may be waiting. Those of a full batch were published and are marked with the next one.
+    /// More events may be waiting. That those of a full batch were published is stored with the next one.
     Full,
-    /// The events were published and marked, and showed that the broker had lost earlier ones.
+    /// The events were published, and showed that the broker had lost earlier ones.
     LossFound,
     /// Another replica holds the lease now.
     LeaseLost,
@@ -63,62 +68,92 @@ impl Numbers {
     }
 }
 
-/// Publishes the waiting events of one service in batches. While events of a full batch are sent, those of the batch before are
-/// marked and the next ones are read.
+/// Publishes the waiting events of one service in batches. While events of a full batch are sent, it is stored that those of the batch
+/// before were, and the next ones are read.
 pub(crate) struct Publisher<'a> {
     db: &'a Db,
     bus: &'a Bus,
     source: &'a str,
     pub(crate) numbers: Numbers,
+    published: Positions,
+    /// Whether `published` is stored.
+    is_saved: bool,
+    saved: Instant,
+    /// When the last checkpoint was stored. None: not by this leader.
+    checkpoint: Option<Instant>,
     /// The events that follow a full batch, read while it was sent.
-    next: Vec<entity::Model>,
-    /// Events that were published and are not marked yet.
-    unmarked: Vec<Mark>,
+    next: Option<Waiting>,
 }
 
-/// The mark of a published event: its position, and its number in the stream.
-type Mark = (i64, i64);
+/// Events that wait.
+pub(crate) struct Waiting {
+    pub(crate) rows: Vec<entity::Model>,
+    is_full: bool,
+    /// What is published when all of them are.
+    pub(crate) after: Positions,
+}
 
 impl<'a> Publisher<'a> {
-    pub(crate) fn new(db: &'a Db, bus: &'a Bus, source: &'a str) -> Self {
-        Self { db, bus, source, numbers: Numbers::default(), next: Vec::new(), unmarked: Vec::new() }
+    /// One that goes on where the last one stopped.
+    pub(crate) async fn load(db: &'a Db, bus: &'a Bus, source: &'a str) -> Result<Self, DbErr> {
+        let statement =
+            Statement::from_string(db.relay().get_database_backend(), "SELECT published_to, gaps FROM outbox_progress");
+        let row = db.relay().query_one_raw(statement).await?;
+        let row = row.ok_or_else(|| DbErr::RecordNotFound("outbox_progress".into()))?;
+        let gaps: String = row.try_get("", "gaps")?;
+        let published = Positions::new(row.try_get("", "published_to")?, &gaps)
+            .map_err(|error| DbErr::Type(format!("outbox_progress.gaps: {error}")))?;
+        Ok(Self {
+            db,
+            bus,
+            source,
+            numbers: Numbers::default(),
+            published,
+            is_saved: true,
+            saved: Instant::now(),
+            checkpoint: None,
+            next: None,
+        })
     }
 
-    /// Publishes up to [`MAX_EVENTS`] waiting events. Fails when the bus did not take all of them; those that it took are marked.
+    /// Publishes up to [`MAX_EVENTS`] waiting events. Fails when the bus did not take all of them; those that it took are not sent again.
     pub(crate) async fn publish_batch(&mut self, lease: &mut Lease) -> Result<Published, BusError> {
-        let mut rows = std::mem::take(&mut self.next);
-        let is_continued = !rows.is_empty();
-        if !is_continued {
-            if !self.mark(lease).await? {
-                return Ok(Published::LeaseLost);
-            }
-            rows = waiting(self.db, &[]).await?;
-        }
+        let (waiting, is_continued) = match self.next.take() {
+            Some(waiting) => (waiting, true),
+            None => (read_waiting(self.db, &self.published).await?, false),
+        };
+        let Waiting { rows, is_full, after } = waiting;
         if rows.is_empty() {
-            return Ok(Published::Events(0));
+            // Gaps may be over.
+            self.is_saved &= self.published.settled_to() == after.settled_to();
+            self.published = after;
+            return Ok(if self.save_if_due(lease).await? { Published::Events(0) } else { Published::LeaseLost });
         }
-        let is_full = rows.len() == MAX_EVENTS;
         // After the lease may have ended nothing is sent: another replica may send later events of the same aggregates.
         if !lease.is_held() && !lease.renew().await? {
             return Ok(Published::LeaseLost);
         }
-        let (asked, unmarked) = (Instant::now(), std::mem::take(&mut self.unmarked));
-        let taken: Vec<i64> =
-            unmarked.iter().map(|(position, _)| *position).chain(rows.iter().map(|row| row.position)).collect();
-        let next = async { if is_full { waiting(self.db, &taken).await } else { Ok(Vec::new()) } };
-        let (sent, is_held, next) = tokio::join!(
-            send(self.bus, &mut self.numbers, &rows, lease),
-            mark_published(self.db, self.source, &lease.key, &unmarked, None),
-            next
-        );
+        let (asked, unsaved) = (Instant::now(), (is_continued && self.is_save_due()).then(|| self.progress()));
+        let save = async {
+            match &unsaved {
+                Some(progress) => progress.save(self.db, self.source, &lease.key).await,
+                None => Ok(true),
+            }
+        };
+        let next = async { if is_full { read_waiting(self.db, &after).await.map(Some) } else { Ok(None) } };
+        let (sent, is_held, next) =
+            tokio::join!(send(self.bus, &mut self.numbers, &rows, || lease.is_held()), save, next);
         if !is_held? {
             return Ok(Published::LeaseLost);
         }
-        if !unmarked.is_empty() {
+        if let Some(progress) = unsaved {
             lease.renewed_at(asked);
+            self.is_saved_since(asked, &progress);
         }
-        let (published, lost_after) = (sent.marks.len(), self.numbers.lost_after);
-        self.unmarked = sent.marks;
+        let unpublished = rows.iter().map(|row| row.position).filter(|position| !sent.positions.contains(position));
+        self.published = after.without(unpublished);
+        self.is_saved = false;
+        let lost_after = self.numbers.lost_after;
         if is_full && sent.is_complete && lost_after.is_none() {
             self.next = next?;
             return Ok(Published::Full);
@@ -126,7 +161,7 @@ impl<'a> Publisher<'a> {
         if let Some(lost_after) = lost_after {
             self.bus.restart_consumers(self.source, lost_after).await?;
         }
-        if !self.mark(lease).await? {
+        if !self.save_if_due(lease).await? {
             return Ok(Published::LeaseLost);
         }
         if let Some(lost_after) = lost_after {
@@ -137,66 +172,124 @@ impl<'a> Publisher<'a> {
             None if lost_after.is_some() => Ok(Published::LossFound),
             // Others may wait since the rows were read.
             None if is_continued || !sent.is_complete => Ok(Published::Full),
-            None => Ok(Published::Events(published)),
+            None => Ok(Published::Events(sent.positions.len())),
         }
     }
 
-    /// Marks the events that are published and not marked yet. False: another replica holds the lease now.
-    pub(crate) async fn mark(&mut self, lease: &mut Lease) -> Result<bool, DbErr> {
-        let (asked, unmarked) = (Instant::now(), std::mem::take(&mut self.unmarked));
-        if unmarked.is_empty() {
+    /// Whether all that is published is stored.
+    pub(crate) fn is_saved(&self) -> bool {
+        self.is_saved
+    }
+
+    /// Stores what is published. False: another replica holds the lease now.
+    pub(crate) async fn save(&mut self, lease: &mut Lease) -> Result<bool, DbErr> {
+        if self.is_saved {
             return Ok(true);
         }
-        let lost_after = self.numbers.lost_after;
-        let is_held = mark_published(self.db, self.source, &lease.key, &unmarked, lost_after).await?;
+        let (asked, progress) = (Instant::now(), self.progress());
+        let is_held = progress.save(self.db, self.source, &lease.key).await?;
         if is_held {
             self.numbers.lost_after = None;
             lease.renewed_at(asked);
+            self.is_saved_since(asked, &progress);
         }
         Ok(is_held)
     }
 
-    /// Forgets what was read and what is not marked, after a failure: these events are read and published again.
+    async fn save_if_due(&mut self, lease: &mut Lease) -> Result<bool, DbErr> {
+        if self.is_save_due() { self.save(lease).await } else { Ok(true) }
+    }
+
+    /// On SQLite a transaction takes the turn of others, and waits for the disk.
+    fn is_save_due(&self) -> bool {
+        !self.is_saved && (!self.db.is_sqlite() || self.saved.elapsed() >= SAVE_INTERVAL)
+    }
+
+    fn is_saved_since(&mut self, asked: Instant, progress: &Progress) {
+        (self.is_saved, self.saved) = (true, asked);
+        if progress.is_checkpoint {
+            self.checkpoint = Some(asked);
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        let is_due = self.checkpoint.is_none_or(|at| at.elapsed() >= CHECKPOINT_INTERVAL);
+        Progress {
+            published: self.published.clone(),
+            last_sequence: self.numbers.last,
+            lost_after: self.numbers.lost_after,
+            is_checkpoint: is_due && self.numbers.last.is_some() && self.numbers.lost_after.is_none(),
+        }
+    }
+
+    /// Forgets what was read ahead, after a failure.
     pub(crate) fn reset(&mut self) {
-        self.next.clear();
-        self.unmarked.clear();
+        self.next = None;
     }
 }
 
-/// The first waiting events other than those that are taken already. Not those after a position: a transaction may end later than one that
-/// got later positions, and the next event of its aggregate must not overtake its own.
-pub(crate) async fn waiting(db: &Db, taken: &[i64]) -> Result<Vec<entity::Model>, DbErr> {
-    // One parameter, so that the statement is prepared once. With IS NOT TRUE the planner hashes the positions.
-    let is_other = if db.is_sqlite() {
-        let taken = json!(taken).to_string();
-        Expr::cust_with_values("position NOT IN (SELECT value FROM json_each(?))", [taken])
+/// Reads the first waiting events. Not only those after a position: a transaction may end later than one that got later positions, and the
+/// next event of its aggregate must not overtake its own.
+pub(crate) async fn read_waiting(db: &Db, published: &Positions) -> Result<Waiting, DbErr> {
+    let (first, last): (Vec<i64>, Vec<i64>) = published.waiting().unzip();
+    let (backend, sql, values): (_, _, [Value; 2]) = if db.is_sqlite() {
+        // Its gaps are single events that could not be published.
+        let gaps: Vec<i64> = first.iter().zip(&last).filter(|(_, last)| **last < i64::MAX).map(|(at, _)| *at).collect();
+        let sql = format!(
+            "SELECT * FROM (SELECT * FROM outbox_events WHERE position IN (SELECT value FROM json_each(?2)))
+             UNION ALL SELECT * FROM (
+               SELECT * FROM outbox_events WHERE position > ?1 ORDER BY position LIMIT {MAX_EVENTS})
+             ORDER BY position LIMIT {MAX_EVENTS}"
+        );
+        (DbBackend::Sqlite, sql, [published.published_to.into(), json!(gaps).to_string().into()])
     } else {
-        Expr::cust_with_values("(position IN (SELECT unnest($1))) IS NOT TRUE", [taken.to_vec()])
+        let sql = format!(
+            "SELECT waiting.*, pg_snapshot_xmin(now.snapshot)::text::bigint AS xmin,
+               pg_snapshot_xmax(now.snapshot)::text::bigint AS xmax
+             FROM (SELECT pg_current_snapshot() AS snapshot) AS now LEFT JOIN (
+               SELECT events.* FROM unnest($1::bigint[], $2::bigint[]) AS range (first, last) CROSS JOIN LATERAL (
+                 SELECT * FROM outbox_events WHERE position BETWEEN range.first AND range.last
+                 ORDER BY position LIMIT {MAX_EVENTS}) AS events
+               ORDER BY position LIMIT {MAX_EVENTS}) AS waiting ON true
+             ORDER BY position"
+        );
+        (DbBackend::Postgres, sql, [first.into(), last.into()])
     };
-    entity::Entity::find()
-        .filter(entity::Column::PublishedAt.is_null())
-        .filter(is_other)
-        .order_by_asc(entity::Column::Position)
-        .limit(MAX_EVENTS as u64)
-        .all(db.relay())
-        .await
+    let found = db.relay().query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+    let snapshot = match found.first() {
+        Some(row) if !db.is_sqlite() => Snapshot { xmin: row.try_get("", "xmin")?, xmax: row.try_get("", "xmax")? },
+        _ => Snapshot::IDLE,
+    };
+    // PostgreSQL returns a row with the snapshot alone where nothing waits.
+    let is_event = |row: &&QueryResult| row.try_get::<Option<i64>>("", "position").is_ok_and(|at| at.is_some());
+    let rows = found.iter().filter(is_event).map(|row| entity::Model::from_query_result(row, ""));
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let positions: Vec<i64> = rows.iter().map(|row| row.position).collect();
+    let is_full = rows.len() == MAX_EVENTS;
+    Ok(Waiting { rows, is_full, after: published.after(&positions, snapshot, is_full) })
 }
 
 /// What was sent of the rows of a batch.
-struct Sent {
-    marks: Vec<Mark>,
-    failed: Option<BusError>,
+pub(crate) struct Sent {
+    /// The positions of the published events, and of those that cannot be read.
+    positions: HashSet<i64>,
+    pub(crate) failed: Option<BusError>,
     /// Whether all of them were sent.
     is_complete: bool,
 }
 
-/// Sends the events of the rows while the lease is held.
-async fn send(bus: &Bus, numbers: &mut Numbers, rows: &[entity::Model], lease: &Lease) -> Sent {
-    let mut sent = Sent { marks: Vec::with_capacity(rows.len()), failed: None, is_complete: true };
+/// Sends the events of the rows, as long as `is_leader` holds.
+pub(crate) async fn send(
+    bus: &Bus,
+    numbers: &mut Numbers,
+    rows: &[entity::Model],
+    is_leader: impl Fn() -> bool,
+) -> Sent {
+    let mut sent = Sent { positions: HashSet::with_capacity(rows.len()), failed: None, is_complete: true };
     let mut unreadable = Vec::new();
     for batch in one_of_each_aggregate(rows) {
         // A failure ends the batches, so that no later event overtakes the failed one of its aggregate.
-        sent.is_complete = sent.failed.is_none() && lease.is_held();
+        sent.is_complete = sent.failed.is_none() && is_leader();
         if !sent.is_complete {
             break;
         }
@@ -213,14 +306,13 @@ async fn send(bus: &Bus, numbers: &mut Numbers, rows: &[entity::Model], lease: &
             }
         }
         if !numbers.take(&acknowledged) {
-            // What was sent before may be lost: it is not marked, and is sent again.
-            sent.marks.clear();
+            // What was sent before may be lost, and is sent again.
+            sent.positions.clear();
         }
-        sent.marks.extend(positions.into_iter().zip(acknowledged.iter().map(|one| one.sequence)));
+        sent.positions.extend(positions);
     }
     sent.is_complete &= sent.failed.is_none();
-    // They have no number in the stream.
-    sent.marks.extend(unreadable.iter().map(|position| (*position, 0)));
+    sent.positions.extend(unreadable);
     sent
 }
 
@@ -254,59 +346,70 @@ fn decode<'a>(batch: Vec<&'a entity::Model>, unreadable: &mut Vec<i64>) -> (Vec<
     readable.unzip()
 }
 
-/// Marks the events, and renews the lease in the same transaction; with `lost_after` the loss is stored that they show. False:
-/// another replica holds the lease, and nothing was stored.
-async fn mark_published(
-    db: &Db,
-    source: &str,
-    lease: &LeaseKey,
-    marks: &[Mark],
+/// What is stored of the relay's progress.
+struct Progress {
+    published: Positions,
+    /// Number of the last event that the broker acknowledged.
+    last_sequence: Option<i64>,
+    /// The events after this number were lost.
     lost_after: Option<i64>,
-) -> Result<bool, DbErr> {
-    let Some(last) = marks.iter().map(|(_, sequence)| *sequence).max() else { return Ok(true) };
-    fail::fail_point!("event-published", |_| std::process::abort());
-    if db.is_sqlite() {
-        let tx = db.begin().await?;
-        let now = tx.now().await?;
-        let rows = marks.iter().map(|(position, _)| json!([position, now.0]));
-        tx.conn().execute_raw(json_rows(MARK_ON_SQLITE, rows)).await?;
+    /// Whether a checkpoint is stored: the number up to which the events of the stream are those that are settled, or earlier ones.
+    is_checkpoint: bool,
+}
+
+impl Progress {
+    /// Stores it, and renews the lease in the same transaction. False: another replica holds the lease, and nothing was stored.
+    async fn save(&self, db: &Db, source: &str, lease: &LeaseKey) -> Result<bool, DbErr> {
+        fail::fail_point!("event-published", |_| std::process::abort());
+        let (settled_to, published_to) = (self.published.settled_to(), self.published.published_to);
+        let gaps = self.published.gaps_json();
+        if db.is_sqlite() {
+            let sql = "UPDATE outbox_progress SET settled_to = ?, published_to = ?, gaps = ?";
+            let values: [Value; 3] = [settled_to.into(), published_to.into(), gaps.into()];
+            let tx = db.begin().await?;
+            tx.conn().execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
+            tx.commit().await?;
+            return Ok(true);
+        }
+        let sql = format!(
+            "WITH held AS (
+                 UPDATE leases SET ends_at = {NOW} + $4 WHERE name = $1 AND holder = $2 AND term = $3 RETURNING 1),
+             progress AS (
+                 UPDATE outbox_progress SET settled_to = $5, published_to = $6, gaps = $7
+                 WHERE EXISTS (SELECT FROM held)),
+             stream AS (
+                 UPDATE outbox_streams SET last_sequence = greatest(last_sequence, $8)
+                 WHERE source = $9 AND EXISTS (SELECT FROM held)),
+             checkpoint AS (
+                 INSERT INTO outbox_checkpoints (settled_to, stream_sequence, created_at)
+                 SELECT $5, $8, {NOW} FROM held
+                 WHERE $10 AND NOT EXISTS (SELECT FROM outbox_streams WHERE republish_to IS NOT NULL)
+                 ON CONFLICT (settled_to) DO NOTHING)
+             -- What is lost in a crash is published again, so that the commit need not wait for the disk.
+             SELECT count(*) AS held, set_config('synchronous_commit', 'off', true) FROM held"
+        );
+        let values: [Value; 10] = [
+            lease.name.clone().into(),
+            lease.holder.into(),
+            lease.term.into(),
+            micros(LEASE_DURATION).into(),
+            settled_to.into(),
+            published_to.into(),
+            gaps.into(),
+            self.last_sequence.unwrap_or_default().into(),
+            source.to_owned().into(),
+            self.is_checkpoint.into(),
+        ];
+        // One statement commits by itself.
+        let tx = if self.lost_after.is_some() { db.begin().await? } else { db.begin_relay_statement() };
+        let row = tx.conn().query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+        let held: i64 = row.ok_or_else(|| DbErr::RecordNotFound("leases".into()))?.try_get("", "held")?;
+        if let Some(lost_after) = self.lost_after.filter(|_| held == 1) {
+            request_again(&tx, source, lost_after, self.last_sequence).await?;
+        }
         tx.commit().await?;
-        return Ok(true);
+        Ok(held == 1)
     }
-    let stream = match lost_after {
-        None => "last_sequence = greatest(last_sequence, $7)".to_owned(),
-        Some(_) => format!("last_sequence = $7, {}", request_sql(DbBackend::Postgres, 9)),
-    };
-    let sql = format!(
-        "WITH held AS (
-             UPDATE leases SET ends_at = {NOW} + $4 WHERE name = $1 AND holder = $2 AND term = $3 RETURNING 1),
-         marked AS (
-             UPDATE outbox_events o SET published_at = {NOW}, stream_sequence = taken.sequence
-             FROM unnest($5::bigint[], $6::bigint[]) AS taken (position, sequence)
-             WHERE o.position = taken.position AND EXISTS (SELECT FROM held)),
-         stream AS (
-             UPDATE outbox_streams SET {stream}
-             WHERE source = $8 AND EXISTS (SELECT FROM held))
-         -- A mark that is lost in a crash is made again, so that the commit need not wait for the disk.
-         SELECT count(*) AS held, set_config('synchronous_commit', 'off', true) FROM held"
-    );
-    let (positions, sequences): (Vec<i64>, Vec<i64>) = marks.iter().copied().unzip();
-    let mut values: Vec<Value> = vec![
-        lease.name.clone().into(),
-        lease.holder.into(),
-        lease.term.into(),
-        micros(LEASE_DURATION).into(),
-        positions.into(),
-        sequences.into(),
-        last.into(),
-        source.to_owned().into(),
-    ];
-    values.extend(lost_after.map(Value::from));
-    let tx = db.begin_relay_statement();
-    let row = tx.conn().query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
-    let held: i64 = row.ok_or_else(|| DbErr::RecordNotFound("leases".into()))?.try_get("", "held")?;
-    tx.commit().await?;
-    Ok(held == 1)
 }
 
 #[cfg(test)]
@@ -323,8 +426,6 @@ mod tests {
             version: 1,
             event: Vec::new(),
             created_at: 0,
-            published_at: None,
-            stream_sequence: None,
         };
         let rows = [row(1, 1), row(2, 1), row(3, 2), row(4, 1), row(5, 2)];
         let positions: Vec<Vec<i64>> =

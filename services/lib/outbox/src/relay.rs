@@ -6,14 +6,14 @@ use std::{
 };
 
 use frontdesk_bus::{Bus, BusError, ChangeNotifier};
-use frontdesk_db::Db;
+use frontdesk_db::{Db, DbErr};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
     lease::{ACQUIRE_INTERVAL, Lease, LeaseKey, RENEW_INTERVAL},
-    publish::{Published, Publisher},
+    publish::{Published, Publisher, SAVE_INTERVAL},
     republish::{Part, republish_part},
     stream::check_stream,
 };
@@ -29,27 +29,21 @@ const REPUBLISH_DELAY: Duration = Duration::from_secs(1);
 const OUTBOX: Uuid = Uuid::nil();
 
 /// Publishes the events of the service `source` until `shutdown`, as the leader or as its stand-by. An event that was
-/// published and not marked when the process was killed is published again; consumers recognise it by its id.
+/// published when the process was killed, before that was stored, is published again; consumers recognise it by its id.
 pub fn relay(source: &'static str, db: Db, bus: Bus, shutdown: CancellationToken) -> impl Future<Output = ()> + Send {
     let notifier = bus.change_notifier(source);
     let holder = db.new_id();
-    let relay = Relay {
-        source,
-        db,
-        bus,
-        notifier,
-        shutdown,
-        lost: watch::Sender::new(false),
-        drained: watch::Sender::new(false),
-    };
+    let relay = Relay { source, db, bus, notifier, shutdown, lost: watch::Sender::new(false) };
     async move {
         while !relay.shutdown.is_cancelled() {
-            match Lease::acquire(&relay.db, format!("relay.{source}"), holder).await {
+            match Lease::acquire(&relay.db, lease_name(source), holder).await {
                 Ok(Some(mut lease)) => {
                     tracing::info!(source, "this replica publishes the events");
                     let key = lease.key.clone();
                     tokio::select! {
-                        () = relay.lead(&mut lease) => {}
+                        ended = relay.lead(&mut lease) => if let Err(error) = ended {
+                            tracing::warn!(%error, "the relay could not read its progress; trying again");
+                        },
                         () = relay.republish(&key) => {}
                     }
                     if let Err(error) = lease.release().await {
@@ -66,15 +60,22 @@ pub fn relay(source: &'static str, db: Db, bus: Bus, shutdown: CancellationToken
     }
 }
 
-/// Publishes and marks the events of the service `source` that wait now, as one turn of the [`relay`]. Returns their number; 0 when
+/// Publishes the events of the service `source` that wait now, as one turn of the [`relay`]. Returns their number; 0 when
 /// another replica holds the lease. For simulations.
 pub async fn publish_waiting(source: &str, db: &Db, bus: &Bus) -> Result<usize, BusError> {
-    let lease = Lease::acquire(db, format!("relay.{source}"), db.new_id()).await?;
-    let Some(mut lease) = lease else { return Ok(0) };
-    match Publisher::new(db, bus, source).publish_batch(&mut lease).await? {
+    let Some(mut lease) = Lease::acquire(db, lease_name(source), db.new_id()).await? else { return Ok(0) };
+    let mut publisher = Publisher::load(db, bus, source).await?;
+    let published = publisher.publish_batch(&mut lease).await?;
+    publisher.save(&mut lease).await?;
+    match published {
         Published::Events(number) => Ok(number),
         Published::Full | Published::LossFound | Published::LeaseLost => Ok(0),
     }
+}
+
+/// Not `relay.<source>`: a replica of an earlier release holds that one, and publishes only the events that such replicas append.
+fn lease_name(source: &str) -> String {
+    format!("publisher.{source}")
 }
 
 struct Relay {
@@ -85,8 +86,6 @@ struct Relay {
     shutdown: CancellationToken,
     /// Whether lost events are to be published again.
     lost: watch::Sender<bool>,
-    /// Whether no event was waiting at the last look.
-    drained: watch::Sender<bool>,
 }
 
 impl Relay {
@@ -104,10 +103,10 @@ impl Relay {
     }
 
     /// Publishes until the shutdown or until another replica leads.
-    async fn lead(&self, lease: &mut Lease) {
+    async fn lead(&self, lease: &mut Lease) -> Result<(), DbErr> {
         let mut written = self.notifier.subscribe(OUTBOX);
         let mut reconnected = self.bus.reconnected();
-        let mut publisher = Publisher::new(&self.db, &self.bus, self.source);
+        let mut publisher = Publisher::load(&self.db, &self.bus, self.source).await?;
         // When the stream was checked last. None: it must be checked before the next event is published.
         let mut checked = None;
         let mut failures = 0_u32;
@@ -118,7 +117,7 @@ impl Relay {
             let wait = match self.tick(lease, &mut publisher, &mut checked, &mut reconnected).await {
                 Ok(Published::LeaseLost) => {
                     tracing::warn!(source = self.source, "another replica publishes the events now");
-                    return;
+                    return Ok(());
                 }
                 Ok(Published::Full) => {
                     failures = 0;
@@ -132,14 +131,13 @@ impl Relay {
                 }
                 Ok(Published::Events(published)) => {
                     failures = 0;
-                    self.drained.send_replace(true);
                     if published > 0 {
                         let earlier = published_at.replace(began);
                         if published > 1 || earlier.is_some_and(|earlier| began - earlier < 2 * BATCH_INTERVAL) {
                             tokio::time::sleep_until(began + BATCH_INTERVAL).await;
                         }
                     }
-                    RENEW_INTERVAL
+                    if publisher.is_saved() { RENEW_INTERVAL } else { SAVE_INTERVAL }
                 }
                 Err(error) => {
                     failures += 1;
@@ -159,9 +157,10 @@ impl Relay {
                 () = tokio::time::sleep(wait) => {}
             }
         }
-        if let Err(error) = publisher.mark(lease).await {
-            tracing::debug!(%error, "published events were not marked; they are published again");
+        if let Err(error) = publisher.save(lease).await {
+            tracing::debug!(%error, "what was published is not stored; it is published again");
         }
+        Ok(())
     }
 
     /// Renews the lease and checks the stream when they are due, and publishes one batch.
@@ -179,8 +178,8 @@ impl Relay {
         let is_reconnected = reconnected.has_changed().unwrap_or(false);
         if is_reconnected || checked.is_none_or(|checked| checked.elapsed() >= CHECK_STREAM_INTERVAL) {
             reconnected.borrow_and_update();
-            // The check compares the stream with the marks.
-            if !publisher.mark(lease).await? {
+            // The check compares the stream with what is stored.
+            if !publisher.save(lease).await? {
                 return Ok(Published::LeaseLost);
             }
             publisher.reset();
@@ -207,9 +206,8 @@ impl Relay {
                 !was_lost
             });
         if is_new {
-            self.drained.send_replace(false);
             // As far as one part goes, lost events precede the new ones of their aggregates.
-            let first = republish_part(&self.db, self.source, &lease.key);
+            let first = republish_part(&self.db, &self.bus, self.source, &lease.key);
             if let Ok(Err(error)) = tokio::time::timeout(RENEW_INTERVAL, first).await {
                 tracing::warn!(source = self.source, %error, "lost events could not be published again; trying again");
             }
@@ -217,19 +215,15 @@ impl Relay {
         Ok(Some(found.last_sequence))
     }
 
-    /// Publishes lost events again while this replica leads: part by part, each when no event waits, so that new events wait
-    /// behind two parts at most. A failure delays the next part, never publishing.
+    /// Publishes lost events again while this replica leads, part by part beside new events. A failure delays the next part, never
+    /// publishing.
     async fn republish(&self, lease: &LeaseKey) {
-        let (mut lost, mut drained) = (self.lost.subscribe(), self.drained.subscribe());
-        while lost.wait_for(|lost| *lost).await.is_ok() && drained.wait_for(|drained| *drained).await.is_ok() {
+        let mut lost = self.lost.subscribe();
+        while lost.wait_for(|lost| *lost).await.is_ok() {
             self.lost.send_replace(false);
-            match republish_part(&self.db, self.source, lease).await {
+            match republish_part(&self.db, &self.bus, self.source, lease).await {
                 Ok(Part::Done) => continue,
-                Ok(Part::Waiting(0)) => {}
-                Ok(Part::Waiting(_)) => {
-                    self.drained.send_replace(false);
-                    self.db.outbox_written().notify_one();
-                }
+                Ok(Part::More) => {}
                 Err(error) => {
                     tracing::warn!(source = self.source, %error, "lost events could not be published again; trying again");
                     tokio::time::sleep(REPUBLISH_DELAY).await;

@@ -1,20 +1,20 @@
-//! Publishing lost events again, in parts: each marks a bounded number of events as waiting, and stores how far it came.
+//! Publishing lost events again, in parts: each sends a bounded number of events, and stores how far it came.
 
 use std::time::Duration;
 
-use frontdesk_db::{Db, DbErr, NOW_ON_POSTGRES as NOW, Tx};
-use sea_orm::{
-    Condition, ConnectionTrait, DbBackend, EntityTrait, QueryOrder, QuerySelect, Statement, entity::prelude::*,
-};
+use frontdesk_bus::{Bus, BusError};
+use frontdesk_db::{Db, DbErr, NOW_ON_POSTGRES as NOW};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, prelude::*};
 
 use crate::{
     entity,
     lease::LeaseKey,
+    publish::{Numbers, send},
     retention,
     stream::{self, Model as Stream},
 };
 
-/// Maximum number of events that one part looks through.
+/// Maximum number of events of one part.
 const PART: u64 = 5_000;
 /// Maximum age of an event that is published again. The marks of handled events are kept for a day longer, so that an event
 /// that was handled is recognised, however often it was published.
@@ -23,66 +23,45 @@ const MAX_AGE: Duration = retention::HANDLED.keep.saturating_sub(Duration::from_
 /// How a part ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// This number of events waits to be published again; more may be lost.
-    Waiting(u64),
+    /// More events may be lost.
+    More,
     /// Nothing is left to be published again, or another replica leads.
     Done,
 }
 
-/// Looks through the next part of the outbox and marks the lost events in it as waiting, if the holder of the lease asks.
-pub(crate) async fn republish_part(db: &Db, source: &str, lease: &LeaseKey) -> Result<Part, DbErr> {
+/// Publishes the next part of the lost events again, for the holder of the lease.
+pub(crate) async fn republish_part(db: &Db, bus: &Bus, source: &str, lease: &LeaseKey) -> Result<Part, BusError> {
     if db.is_sqlite() {
         return Ok(Part::Done);
     }
-    let tx = db.begin().await?;
-    let Some(stream) = stream::Entity::find_by_id(source).one(tx.conn()).await? else { return Ok(Part::Done) };
-    let (Some(lost_after), Some(from), Some(to)) = (stream.lost_after, stream.republish_from, stream.republish_to)
-    else {
-        return Ok(Part::Done);
-    };
-    let last: Option<i64> = entity::Entity::find()
-        .select_only()
-        .column(entity::Column::Position)
+    let Some(stream) = stream::Entity::find_by_id(source).one(db.relay()).await? else { return Ok(Part::Done) };
+    let (Some(from), Some(to)) = (stream.republish_from, stream.republish_to) else { return Ok(Part::Done) };
+    let rows = entity::Entity::find()
         .filter(entity::Column::Position.gt(from))
         .filter(entity::Column::Position.lte(to))
         .order_by_asc(entity::Column::Position)
-        .offset(PART - 1)
-        .limit(1)
-        .into_tuple()
-        .one(tx.conn())
+        .limit(PART)
+        .all(db.relay())
         .await?;
-    let waiting = mark_waiting(&tx, lost_after, from, last.unwrap_or(to)).await?;
-    // Nothing is stored when another replica leads, or when more was lost meanwhile.
-    if !store_progress(&tx, &stream, last, lease).await? {
-        return Ok(if holds(&tx, lease).await? { Part::Waiting(0) } else { Part::Done });
+    // None: this is the last part.
+    let last = rows.last().map(|row| row.position).filter(|_| rows.len() as u64 == PART);
+    let oldest = db.now().await?.minus(MAX_AGE);
+    let rows: Vec<_> = rows.into_iter().filter(|row| row.created_at > oldest.0).collect();
+    let sent = send(bus, &mut Numbers::default(), &rows, || true).await;
+    if let Some(error) = sent.failed {
+        return Err(error);
     }
-    tx.commit().await?;
-    tracing::info!(source, waiting, position = last.unwrap_or(to), to, "lost events are published again");
-    Ok(if last.is_none() && waiting == 0 { Part::Done } else { Part::Waiting(waiting) })
-}
-
-/// Marks the lost events between two positions as waiting, and returns their number.
-async fn mark_waiting(tx: &Tx, lost_after: i64, from: i64, to: i64) -> Result<u64, DbErr> {
-    let oldest = tx.now().await?.minus(MAX_AGE);
-    let lost = Condition::any()
-        .add(entity::Column::StreamSequence.gt(lost_after))
-        .add(entity::Column::StreamSequence.is_null());
-    let updated = entity::Entity::update_many()
-        .filter(entity::Column::Position.gt(from))
-        .filter(entity::Column::Position.lte(to))
-        .filter(entity::Column::PublishedAt.is_not_null())
-        .filter(entity::Column::CreatedAt.gt(oldest.0))
-        .filter(lost)
-        .col_expr(entity::Column::PublishedAt, Expr::value(Option::<i64>::None))
-        .col_expr(entity::Column::StreamSequence, Expr::value(Option::<i64>::None))
-        .exec(tx.conn())
-        .await?;
-    Ok(updated.rows_affected)
+    // Nothing is stored when another replica leads, or when more was lost meanwhile.
+    if !store_progress(db, &stream, last, lease).await? {
+        return Ok(if holds(db, lease).await? { Part::More } else { Part::Done });
+    }
+    tracing::info!(source, events = rows.len(), position = last.unwrap_or(to), to, "lost events are published again");
+    Ok(if last.is_none() { Part::Done } else { Part::More })
 }
 
 /// Stores that the part ended at the position `last`; None: it was the last part. False: the request changed meanwhile, or
 /// another replica leads.
-async fn store_progress(tx: &Tx, stream: &Stream, last: Option<i64>, lease: &LeaseKey) -> Result<bool, DbErr> {
+async fn store_progress(db: &Db, stream: &Stream, last: Option<i64>, lease: &LeaseKey) -> Result<bool, DbErr> {
     let sql = format!(
         "UPDATE outbox_streams SET republish_from = $1, lost_after = CASE WHEN $1 IS NULL THEN NULL ELSE lost_after END,
              republish_to = CASE WHEN $1 IS NULL THEN NULL ELSE republish_to END
@@ -100,12 +79,14 @@ async fn store_progress(tx: &Tx, stream: &Stream, last: Option<i64>, lease: &Lea
         lease.holder.into(),
         lease.term.into(),
     ];
+    let tx = db.begin_relay_statement();
     let updated = tx.conn().execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+    tx.commit().await?;
     Ok(updated.rows_affected() == 1)
 }
 
-async fn holds(tx: &Tx, lease: &LeaseKey) -> Result<bool, DbErr> {
+async fn holds(db: &Db, lease: &LeaseKey) -> Result<bool, DbErr> {
     let sql = format!("SELECT 1 FROM leases WHERE name = $1 AND holder = $2 AND term = $3 AND ends_at > {NOW}");
     let values: [sea_orm::Value; 3] = [lease.name.clone().into(), lease.holder.into(), lease.term.into()];
-    Ok(tx.conn().query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?.is_some())
+    Ok(db.relay().query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?.is_some())
 }

@@ -13,7 +13,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// index, which each event would have to write; positions rise with it.
 const EVENTS: Retention = Retention {
     table: "outbox_events",
-    time_column: "published_at",
+    time_column: "CASE WHEN position <= (SELECT settled_to FROM outbox_progress) THEN created_at END",
     order_column: "position",
     keep: DAY.saturating_mul(7),
     batch: 5_000,
@@ -28,20 +28,29 @@ pub(crate) const HANDLED: Retention = Retention {
     batch: 5_000,
 };
 
+/// Checkpoints are kept as long as events, which begin after the first of them.
+const CHECKPOINTS: Retention = Retention {
+    table: "outbox_checkpoints",
+    time_column: "created_at",
+    order_column: "settled_to",
+    keep: DAY.saturating_mul(7),
+    batch: 5_000,
+};
+
 /// How long the tables of [`OUTBOX`](crate::OUTBOX) keep their rows.
-pub const RETENTIONS: [Retention; 2] = [EVENTS, HANDLED];
+pub const RETENTIONS: [Retention; 3] = [EVENTS, CHECKPOINTS, HANDLED];
 
 /// The events, for the erasure of an account. Those about the account itself stay until the retention deletes them: a broker that lost
 /// them must get them again. So do those that wait to be published ([`has_waiting_event_of`]).
 pub const ACCOUNT_TABLE: AccountTable = AccountTable::new("outbox_events", &["position"])
     .not_exported()
-    .erased_if("aggregate_id <> account_id AND published_at IS NOT NULL");
+    .erased_if("aggregate_id <> account_id AND position <= (SELECT settled_to FROM outbox_progress)");
 
 /// Whether an event of the account, and not about the account itself, waits to be published.
 pub async fn has_waiting_event_of(db: &Db, account: AccountId) -> Result<bool, DbErr> {
     let waiting = entity::Entity::find()
         .filter(entity::Column::AccountId.eq(account.0))
         .filter(entity::Column::AggregateId.ne(account.0))
-        .filter(entity::Column::PublishedAt.is_null());
+        .filter(Expr::cust("position > (SELECT settled_to FROM outbox_progress)"));
     Ok(waiting.one(db.read()).await?.is_some())
 }

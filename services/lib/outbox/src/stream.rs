@@ -24,9 +24,9 @@ mod entity {
         pub last_sequence: i64,
         /// Events with a later number in the stream were lost. NULL, like the two below: nothing is to be published again.
         pub lost_after: Option<i64>,
-        /// Events up to this position were looked through for lost ones.
+        /// Events up to this position were not lost, or are published again.
         pub republish_from: Option<i64>,
-        /// The position up to which events are looked through.
+        /// The position up to which events are published again.
         pub republish_to: Option<i64>,
     }
 
@@ -90,12 +90,9 @@ pub(crate) async fn check_stream(db: &Db, bus: &Bus, source: &str) -> Result<Opt
 }
 
 /// Requests that the events of the service `source` whose number in the stream is greater than `lost_after` are published again.
-/// The leading relay does so, in parts. False: the outbox has no published event.
+/// The leading relay does so, in parts. False: no event was published.
 pub async fn publish_again(tx: &Tx, source: &str, lost_after: i64) -> Result<bool, DbErr> {
-    let backend = tx.conn().get_database_backend();
-    let sql = format!("UPDATE outbox_streams SET {} WHERE source = {}", request_sql(backend, 1), parameter(backend, 2));
-    let values: [Value; 2] = [lost_after.into(), source.to_owned().into()];
-    tx.conn().execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+    request_again(tx, source, lost_after, None).await?;
     let requested = Entity::find_by_id(source).one(tx.conn()).await?.and_then(|stream| stream.republish_to);
     if requested.is_some() {
         report_loss(source, lost_after);
@@ -103,23 +100,35 @@ pub async fn publish_again(tx: &Tx, source: &str, lost_after: i64) -> Result<boo
     Ok(requested.is_some())
 }
 
-/// Assignments to the columns of `outbox_streams` that request publishing again after the number `$lost_after`. A request that
-/// is not completed yet is widened and begins anew, because the events that it published may be lost too.
-pub(crate) fn request_sql(backend: DbBackend, lost_after: usize) -> String {
-    let lost_after = parameter(backend, lost_after);
-    format!(
-        "lost_after = CASE WHEN republish_to IS NOT NULL AND lost_after < {lost_after} THEN lost_after ELSE {lost_after} END, republish_from = 0, \
-         republish_to = (SELECT max(position) FROM outbox_events WHERE published_at IS NOT NULL)"
-    )
+/// Requests that events are published again: those after the last checkpoint whose number is at most `lost_after`. The numbers of later
+/// checkpoints are given again by the broker. A request that is not completed yet is widened and begins anew, because the events that it
+/// published may be lost too. `last_sequence`: the number of the last event now. None: it is stored already.
+pub(crate) async fn request_again(
+    tx: &Tx,
+    source: &str,
+    lost_after: i64,
+    last_sequence: Option<i64>,
+) -> Result<(), DbErr> {
+    let sql =
+        "UPDATE outbox_streams SET lost_after = least(CASE WHEN republish_to IS NOT NULL THEN lost_after END, $1),
+             last_sequence = coalesce($3, last_sequence), republish_from = 0,
+             republish_to = (SELECT nullif(published_to, 0) FROM outbox_progress)
+         WHERE source = $2 RETURNING lost_after";
+    let values: [Value; 3] = [lost_after.into(), source.to_owned().into(), last_sequence.into()];
+    let row = tx.conn().query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+    let Some(row) = row else { return Ok(()) };
+    let lost_after: i64 = row.try_get("", "lost_after")?;
+    let execute = async |sql: &str, value: Value| {
+        tx.conn().execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [value])).await
+    };
+    execute("DELETE FROM outbox_checkpoints WHERE stream_sequence > $1", lost_after.into()).await?;
+    let from =
+        "UPDATE outbox_streams SET republish_from = coalesce((SELECT max(settled_to) FROM outbox_checkpoints), 0)
+         WHERE source = $1";
+    execute(from, source.to_owned().into()).await?;
+    Ok(())
 }
 
 pub(crate) fn report_loss(source: &str, lost_after: i64) {
     tracing::error!(source, lost_after, "the broker lost events; they are published again");
-}
-
-fn parameter(backend: DbBackend, number: usize) -> String {
-    match backend {
-        DbBackend::Postgres => format!("${number}"),
-        _ => format!("?{number}"),
-    }
 }

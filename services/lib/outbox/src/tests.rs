@@ -5,15 +5,32 @@ use std::time::Duration;
 use frontdesk_clock::Clock;
 use frontdesk_db::{DatabaseUrl, Db, DbSettings, delete_expired_once, migrate};
 use frontdesk_proto::event::v1::{ConversationClosed, Event};
-use sea_orm::{EntityTrait, QueryOrder, entity::prelude::*};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryOrder, Statement, prelude::*};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 use super::*;
-use crate::entity::{Column, Entity, Model};
+use crate::{
+    entity::{Column, Entity, Model},
+    positions::Positions,
+};
 
 struct Migrator;
 
 impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(OUTBOX),
+            Box::new(OUTBOX_LEADER_AND_STREAM),
+            Box::new(OUTBOX_REPUBLISHING),
+            Box::new(OUTBOX_PROGRESS),
+        ]
+    }
+}
+
+/// The schema of the release before.
+struct Before;
+
+impl MigratorTrait for Before {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![Box::new(OUTBOX), Box::new(OUTBOX_LEADER_AND_STREAM), Box::new(OUTBOX_REPUBLISHING)]
     }
@@ -82,10 +99,8 @@ async fn published_events_are_kept_for_seven_days_and_unpublished_ones_for_ever(
     for version in 1..=2 {
         append(&mut tx, aggregate(version), &ConversationClosed::default()).await.unwrap();
     }
-    Entity::update_many()
-        .filter(Column::Version.eq(1))
-        .col_expr(Column::PublishedAt, Expr::value(clock.now().0))
-        .exec(tx.conn())
+    tx.conn()
+        .execute_unprepared("UPDATE outbox_progress SET settled_to = 1, published_to = 2, gaps = '[[2,2]]'")
         .await
         .unwrap();
     mark_handled(&tx, "one", &Event { id: Uuid::nil().to_string(), ..Event::default() }).await.unwrap();
@@ -99,16 +114,16 @@ async fn published_events_are_kept_for_seven_days_and_unpublished_ones_for_ever(
         deleted
     };
     clock.advance(7 * DAY - DAY / 24).unwrap();
-    assert_eq!(deleted().await, [0, 0]);
+    assert_eq!(deleted().await, [0, 0, 0]);
     clock.advance(DAY / 12).unwrap();
-    assert_eq!(deleted().await, [1, 0], "events");
+    assert_eq!(deleted().await, [1, 0, 0], "events");
     clock.advance(7 * DAY).unwrap();
-    assert_eq!(deleted().await, [0, 1], "marks, for 14 days");
+    assert_eq!(deleted().await, [0, 0, 1], "marks, for 14 days");
     assert_eq!(rows(&db).await.iter().map(|row| row.version).collect::<Vec<_>>(), [2]);
 }
 
 #[tokio::test]
-async fn i17_the_next_batch_has_an_event_that_became_visible_after_later_ones() {
+async fn i17_the_next_batch_has_the_gaps_first_and_then_what_follows() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::system());
     let db = db(&folder, &clock).await;
     let mut tx = db.begin().await.unwrap();
@@ -118,9 +133,35 @@ async fn i17_the_next_batch_has_an_event_that_became_visible_after_later_ones() 
     }
     events.insert(&mut tx).await.unwrap();
     tx.commit().await.unwrap();
-    let versions = |rows: Vec<Model>| rows.into_iter().map(|row| row.version).collect::<Vec<_>>();
-    let all = rows(&db).await;
-    // As if the second had become visible after the third was read.
-    assert_eq!(versions(publish::waiting(&db, &[all[0].position, all[2].position]).await.unwrap()), [2, 4]);
-    assert_eq!(versions(publish::waiting(&db, &[]).await.unwrap()), [1, 2, 3, 4]);
+    let positions: Vec<i64> = rows(&db).await.iter().map(|row| row.position).collect();
+    let waiting = async |published| publish::read_waiting(&db, &published).await.unwrap();
+    let versions = |rows: &[Model]| rows.iter().map(|row| row.version).collect::<Vec<_>>();
+
+    let all = waiting(Positions::default()).await;
+    assert_eq!((versions(&all.rows), all.after.settled_to()), (vec![1, 2, 3, 4], positions[3]));
+    let unsent = Positions::new(positions[2], "[]").unwrap().without([positions[1]].into_iter());
+    let left = waiting(unsent).await;
+    assert_eq!((versions(&left.rows), left.after.settled_to()), (vec![2, 4], positions[3]));
+}
+
+#[tokio::test]
+async fn i17_an_upgrade_goes_on_at_the_first_event_that_waits() {
+    for (marked, settled_to) in [("version < 3", 2), ("true", 4), ("false", 0)] {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+        let url = DatabaseUrl(format!("sqlite://{}", folder.path().join("outbox.db").display()));
+        let db = Db::connect(&DbSettings { url, max_connections: None }, &clock).await.unwrap();
+        migrate::<Before>(&db).await.unwrap();
+        let mut tx = db.begin().await.unwrap();
+        for version in 1..=4 {
+            append(&mut tx, aggregate(version), &ConversationClosed::default()).await.unwrap();
+        }
+        let marks = format!("UPDATE outbox_events SET published_at = CASE WHEN {marked} THEN 1 END");
+        tx.conn().execute_unprepared(&marks).await.unwrap();
+        tx.commit().await.unwrap();
+        migrate::<Migrator>(&db).await.unwrap();
+        let progress = Statement::from_string(DbBackend::Sqlite, "SELECT * FROM outbox_progress");
+        let row = db.read().query_one_raw(progress).await.unwrap().unwrap();
+        let columns: [i64; 2] = ["settled_to", "published_to"].map(|name| row.try_get("", name).unwrap());
+        assert_eq!(columns, [settled_to; 2], "{marked}");
+    }
 }

@@ -80,9 +80,9 @@ async fn insert(database: &mut sqlx::PgConnection, aggregates: u64, version: i32
         aggregate_ids.push(aggregate);
         bytes.push(message_posted(id, &aggregate.to_string(), version));
     }
-    let rows = "INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at)
-        SELECT id, $1, aggregate, $2, bytes, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
-        FROM unnest($3::uuid[], $4::uuid[], $5::bytea[]) AS event (id, aggregate, bytes)";
+    let rows = "INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at, published_at)
+        SELECT id, $1, aggregate, $2, bytes, now, now FROM unnest($3::uuid[], $4::uuid[], $5::bytea[]) AS event (id, aggregate, bytes),
+            (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS time (now)";
     let insert = sqlx::query(rows).bind(ACCOUNT).bind(i64::from(version)).bind(ids).bind(aggregate_ids).bind(bytes);
     insert.execute(database).await.unwrap();
 }

@@ -223,16 +223,16 @@ const CLOSE_SQL: &str = "WITH conversation AS (
             transcript_enabled, last_sequence)
         SELECT id, close_number, account_id, FALSE, TRUE, FALSE, FALSE, TRUE, last_sequence FROM conversation
     )
-    INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at)
-    SELECT gen_random_uuid(), account_id, id, version, $4, $2 FROM conversation";
+    INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at, published_at)
+    SELECT gen_random_uuid(), account_id, id, version, $4, $2, $2 FROM conversation";
 
 /// Ends sessions, with an event each.
 const END_SQL: &str = "WITH session AS (
         UPDATE bot_sessions SET status = 'TIMED_OUT', deadline_at = NULL, ask_at = NULL, ended_at = $2, version = version + 1
         WHERE id = ANY($1) RETURNING id, account_id, version
     )
-    INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at)
-    SELECT gen_random_uuid(), account_id, id, version, $3, $2 FROM session";
+    INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at, published_at)
+    SELECT gen_random_uuid(), account_id, id, version, $3, $2, $2 FROM session";
 
 /// Timeouts per second that these statements settle.
 async fn settle_by_sql(databases: &mut Databases, numbers: &mut Numbers, count: u32) -> f64 {

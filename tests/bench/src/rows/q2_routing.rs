@@ -209,8 +209,8 @@ const CHANGE_SQL: &str = "WITH conversation AS (
         SELECT id, last_sequence, last_visitor_sequence, account_id, 'SYSTEM', '', '{\"type\":\"assignee_changed\"}',
             last_activity_at FROM conversation
     )
-    INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at)
-    SELECT gen_random_uuid(), account_id, id, version, $4, last_activity_at FROM conversation";
+    INSERT INTO outbox_events (event_id, account_id, aggregate_id, version, event, created_at, published_at)
+    SELECT gen_random_uuid(), account_id, id, version, $4, last_activity_at, last_activity_at FROM conversation";
 
 /// Records the owner in place of the reservation.
 const CONFIRM_SQL: &str = "WITH assignment AS (

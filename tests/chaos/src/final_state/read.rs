@@ -202,10 +202,13 @@ pub async fn sent_attachments(databases: &Databases, account: &Account) -> Resul
 }
 
 async fn events(databases: &Databases, service: Service, ids: &str, state: &mut FinalState) -> Result<(), Failure> {
-    let sql = format!("SELECT event, published_at FROM outbox_events WHERE account_id IN ({ids}) ORDER BY position");
+    let sql = format!(
+        "SELECT event, position <= (SELECT settled_to FROM outbox_progress) AS is_published \
+         FROM outbox_events WHERE account_id IN ({ids}) ORDER BY position"
+    );
     for row in databases.rows(service, &sql).await? {
-        let published: Option<i64> = row.try_get("", "published_at")?;
-        state.events.push(decode_event(&row.try_get::<Vec<u8>>("", "event")?, published.is_some())?);
+        let is_published: bool = row.try_get("", "is_published")?;
+        state.events.push(decode_event(&row.try_get::<Vec<u8>>("", "event")?, is_published)?);
     }
     Ok(())
 }

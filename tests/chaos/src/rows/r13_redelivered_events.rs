@@ -9,7 +9,9 @@ use std::{
 use frontdesk_bus::{Bus, BusSettings, Consumer, DEAD_LETTERS, Outcome, decode};
 use frontdesk_clock::Clock;
 use frontdesk_db::{AccountId, DatabaseUrl, Db, DbErr, DbSettings, Sql, migrate};
-use frontdesk_outbox::{Aggregate, OUTBOX, OUTBOX_LEADER_AND_STREAM, OUTBOX_REPUBLISHING, append, mark_handled, relay};
+use frontdesk_outbox::{
+    Aggregate, OUTBOX, OUTBOX_LEADER_AND_STREAM, OUTBOX_PROGRESS, OUTBOX_REPUBLISHING, append, mark_handled, relay,
+};
 use frontdesk_proto::event::v1::{BotSessionStepReached, Event};
 use frontdesk_test_servers::{Nats, Postgres};
 use prost::{Message, Name};
@@ -47,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(OUTBOX),
             Box::new(OUTBOX_LEADER_AND_STREAM),
             Box::new(OUTBOX_REPUBLISHING),
+            Box::new(OUTBOX_PROGRESS),
             Box::new(DEAD_LETTERS),
             Box::new(EFFECTS),
         ]
@@ -166,7 +169,7 @@ async fn publish(db: &Db, bus: &Bus, (events, poison): (usize, usize), rate: u32
 
 /// Delivers the newest published event to the consumer a second time, with another message id. Returns whether there was one.
 async fn redeliver(db: &Db, bus: &Bus) -> Result<bool, Failure> {
-    let sql = "SELECT event FROM outbox_events WHERE published_at IS NOT NULL ORDER BY position DESC LIMIT 1";
+    let sql = "SELECT event FROM outbox_events WHERE position <= (SELECT settled_to FROM outbox_progress) ORDER BY position DESC LIMIT 1";
     let row = db.read().query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
     let Some(row) = row else { return Ok(false) };
     let event = Event::decode(row.try_get::<Vec<u8>>("", "event")?.as_slice())?;
