@@ -10,6 +10,7 @@ mod error;
 mod live;
 mod pages;
 mod shared_reads;
+mod slow_reader;
 mod validation;
 mod watch;
 

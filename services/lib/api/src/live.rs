@@ -10,6 +10,7 @@ use tonic::Status;
 use crate::{
     ApiError,
     deadlines::{self, StreamEndReason},
+    slow_reader::{SlowReader, Watched},
     watch::{HEARTBEAT_INTERVAL, stopping},
 };
 
@@ -29,20 +30,23 @@ pub trait LiveUpdates: Send + 'static {
 }
 
 /// A stream of the updates, with heartbeats. It ends with an error when this replica shuts down, when the caller's token or
-/// deadline expires, and at its maximum age; its metadata has the cursor from which the client goes on.
+/// deadline expires, at its maximum age, and when the client reads it again after it did not for too long; its metadata has the cursor
+/// from which the client goes on.
 pub fn live_stream<U: LiveUpdates>(
     updates: U,
     shutdown: CancellationToken,
 ) -> impl Stream<Item = Result<U::Update, Status>> + Send {
+    let reader = SlowReader::default();
     let live = Box::new(Live {
         updates,
         shutdown: Box::pin(shutdown.cancelled_owned()),
         timer: Box::pin(tokio::time::sleep(HEARTBEAT_INTERVAL)),
         last_sent: Instant::now(),
         end: deadlines::stream_end(),
+        reader: reader.clone(),
         ended: false,
     });
-    stream::unfold(live, |mut live| async move {
+    let updates = stream::unfold(live, |mut live| async move {
         if live.ended {
             return None;
         }
@@ -50,7 +54,8 @@ pub fn live_stream<U: LiveUpdates>(
         live.ended = update.is_err();
         live.last_sent = Instant::now();
         Some((update, live))
-    })
+    });
+    Watched::new(updates, reader)
 }
 
 struct Live<U> {
@@ -60,6 +65,7 @@ struct Live<U> {
     timer: Pin<Box<Sleep>>,
     last_sent: Instant,
     end: Option<(Instant, StreamEndReason)>,
+    reader: SlowReader,
     ended: bool,
 }
 
@@ -71,6 +77,9 @@ impl<U: LiveUpdates> Live<U> {
                 && now >= at
             {
                 return Err(self.with_cursor(reason.error()));
+            }
+            if let Some(error) = self.reader.error() {
+                return Err(self.with_cursor(error));
             }
             let next_heartbeat = self.last_sent + HEARTBEAT_INTERVAL;
             if now >= next_heartbeat {
@@ -93,5 +102,47 @@ impl<U: LiveUpdates> Live<U> {
             Ok(cursor) => error.with("cursor", cursor).into(),
             Err(status) => status,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+    use tonic_types::StatusExt;
+
+    use super::*;
+    use crate::{has_reason, slow_reader::MAX_POLL_INTERVAL};
+
+    /// Sends 1, 2, 3 …
+    struct Numbers(i64);
+
+    impl LiveUpdates for Numbers {
+        type Update = i64;
+
+        async fn next(&mut self) -> Result<i64, Status> {
+            self.0 += 1;
+            Ok(self.0)
+        }
+
+        fn heartbeat(&mut self) -> Result<i64, Status> {
+            Ok(0)
+        }
+
+        fn cursor(&mut self) -> Result<String, Status> {
+            Ok(self.0.to_string())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn c10_a_live_stream_that_was_not_read_ends_with_its_cursor() {
+        let mut stream = Box::pin(live_stream(Numbers(0), CancellationToken::new()));
+        for number in 1..=3 {
+            assert_eq!(stream.next().await.unwrap().unwrap(), number);
+        }
+        tokio::time::advance(MAX_POLL_INTERVAL).await;
+        let status = stream.next().await.unwrap().unwrap_err();
+        assert!(has_reason(&status, "SLOW_READER"), "{status:?}");
+        assert_eq!(status.get_details_error_info().unwrap().metadata["cursor"], "3");
+        assert!(stream.next().await.is_none());
     }
 }

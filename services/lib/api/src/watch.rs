@@ -20,6 +20,7 @@ use crate::{
     ApiError,
     deadlines::{self, StreamEndReason},
     shared_reads::{Batch, Items, SharedReads},
+    slow_reader::{SlowReader, Watched},
 };
 
 /// Interval of silence after which a stream sends a heartbeat.
@@ -72,8 +73,8 @@ pub struct Signals<T> {
 /// number, and the state of the topic if it has one; the result must be the same for every client of the topic. An item is sent only
 /// when the client has room, so a slow client holds at most the result of one read in memory.
 ///
-/// The stream ends with an error when this replica shuts down, when the caller's token or deadline expires, and at its maximum
-/// age; its metadata has the cursor from which the client resumes.
+/// The stream ends with an error when this replica shuts down, when the caller's token or deadline expires, at its maximum age, and
+/// when the client reads it again after it did not for too long; its metadata has the cursor from which the client resumes.
 pub fn watch_stream<T, R, F>(
     target: WatchTarget<T>,
     shutdown: CancellationToken,
@@ -84,6 +85,7 @@ where
     R: Fn(i64) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Items<T>, Status>> + Send + 'static,
 {
+    let reader = SlowReader::default();
     // Boxed, because it is moved for each item.
     let watch = Box::new(Watch {
         target,
@@ -99,14 +101,16 @@ where
         is_state_sent: true,
         last_sent: Instant::now(),
         end: deadlines::stream_end(),
+        reader: reader.clone(),
         ended: false,
     });
-    stream::unfold(watch, |mut watch| async move {
+    let items = stream::unfold(watch, |mut watch| async move {
         let item = watch.next().await?;
         watch.ended = item.is_err();
         watch.last_sent = Instant::now();
         Some((item, watch))
-    })
+    });
+    Watched::new(items, reader)
 }
 
 impl<T> Signals<T> {
@@ -160,6 +164,7 @@ struct Watch<R, T> {
     is_state_sent: bool,
     last_sent: Instant,
     end: Option<(Instant, StreamEndReason)>,
+    reader: SlowReader,
     ended: bool,
 }
 
@@ -177,6 +182,9 @@ where
                 && Instant::now() >= at
             {
                 return Some(Err(self.with_cursor(reason.error())));
+            }
+            if let Some(error) = self.reader.error() {
+                return Some(Err(self.with_cursor(error)));
             }
             if let Some((number, item)) = self.batch.items.get(self.sent) {
                 self.target.cursor = *number;

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use tonic_types::StatusExt;
 
 use super::*;
-use crate::{deadlines::CallDeadlines, has_reason};
+use crate::{deadlines::CallDeadlines, has_reason, slow_reader::MAX_POLL_INTERVAL};
 
 const CAUGHT_UP: i64 = -1;
 const HEARTBEAT: i64 = -2;
@@ -298,6 +298,39 @@ async fn c10_a_stream_with_a_backlog_ends_too() {
     assert_eq!(take(&mut stream, 3).await, [1, 2, 3]);
     tokio::time::advance(Duration::from_secs(3)).await;
     assert!(has_reason(&stream.next().await.unwrap().unwrap_err(), "STREAM_AGED"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c10_a_stream_that_was_not_read_ends_with_its_cursor_and_goes_on_from_there() {
+    let topic = Topic::new(1..=5);
+    let mut stream = topic.watch(0);
+    assert_eq!(take(&mut stream, 1).await, [1]);
+    tokio::time::advance(MAX_POLL_INTERVAL - Duration::from_millis(1)).await;
+    assert_eq!(take(&mut stream, 1).await, [2], "it was read in time");
+    tokio::time::advance(MAX_POLL_INTERVAL).await;
+    let status = stream.next().await.unwrap().unwrap_err();
+    assert!(status.code() == Code::Unavailable && has_reason(&status, "SLOW_READER"), "{status:?}");
+    let details = status.get_error_details();
+    assert_eq!(details.error_info().unwrap().metadata["cursor"], "2");
+    assert_eq!(details.retry_info().unwrap().retry_delay, Some(Duration::from_secs(1)));
+    assert!(stream.next().await.is_none(), "an error is the last item");
+    assert_eq!(take(&mut topic.watch(2), 4).await, [3, 4, 5, CAUGHT_UP]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c10_a_current_stream_that_was_not_read_ends_with_its_cursor_too() {
+    let topic = Topic::new([1]);
+    let mut stream = topic.watch(0);
+    assert_eq!(take(&mut stream, 2).await, [1, CAUGHT_UP]);
+    // The transport has what was sent before, and asks for no more while the client does not read that.
+    assert!(futures::poll!(stream.next()).is_pending());
+    topic.append(2);
+    topic.notify();
+    tokio::time::advance(MAX_POLL_INTERVAL).await;
+    let status = stream.next().await.unwrap().unwrap_err();
+    assert!(has_reason(&status, "SLOW_READER"), "{status:?}");
+    assert_eq!(status.get_details_error_info().unwrap().metadata["cursor"], "1");
+    assert_eq!(take(&mut topic.watch(1), 2).await, [2, CAUGHT_UP]);
 }
 
 #[tokio::test(start_paused = true)]

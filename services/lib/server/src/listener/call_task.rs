@@ -20,13 +20,35 @@ tokio::task_local! {
 /// The end of a call whose client does not read it.
 struct Reset {
     at: Pin<Box<Sleep>>,
+    /// A later deadline, if there is one at the deadline.
+    extend: Box<dyn Fn() -> Option<Instant> + Send>,
     what: &'static str,
+}
+
+impl Reset {
+    /// Ready when the deadline has passed and there is no later one.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while self.at.as_mut().poll(context).is_ready() {
+            let Some(later) = (self.extend)() else { return Poll::Ready(()) };
+            self.at.as_mut().reset(later);
+        }
+        Poll::Pending
+    }
 }
 
 /// Resets the call of this task at the deadline, unless it has ended by then: everything that it holds is dropped. False: the call has
 /// no task of its own, because its connection carries one call at a time.
 pub(crate) fn reset_at(deadline: Instant, what: &'static str) -> bool {
-    let reset = Reset { at: Box::pin(tokio::time::sleep_until(deadline)), what };
+    reset_when(deadline, || None, what)
+}
+
+/// The same with a deadline that `extend` may put off when it has passed.
+pub(crate) fn reset_when(
+    deadline: Instant,
+    extend: impl Fn() -> Option<Instant> + Send + 'static,
+    what: &'static str,
+) -> bool {
+    let reset = Reset { at: Box::pin(tokio::time::sleep_until(deadline)), extend: Box::new(extend), what };
     RESET.try_with(|current| current.replace(Some(reset))).is_ok()
 }
 
@@ -55,7 +77,7 @@ async fn run(call: impl Future) {
     let unread = poll_fn(|context| match call.as_mut().poll(context) {
         Poll::Ready(_) => Poll::Ready(None),
         Poll::Pending => RESET.with(|reset| match &mut *reset.borrow_mut() {
-            Some(Reset { at, what }) => at.as_mut().poll(context).map(|()| Some(*what)),
+            Some(reset) => reset.poll(context).map(|()| Some(reset.what)),
             None => Poll::Pending,
         }),
     })

@@ -20,7 +20,7 @@ pub use self::connection::PeerInfo;
 #[cfg(test)]
 pub(crate) use self::serve::HTTP1_HEAD_TIMEOUT;
 pub(crate) use self::{
-    call_task::reset_at,
+    call_task::{reset_at, reset_when},
     connection::Connection,
     handshake::Protocols,
     serve::{ConnectionSettings, serve_connections},

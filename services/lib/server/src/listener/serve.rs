@@ -128,7 +128,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::listener::{PeerInfo, in_process_connections, reset_at};
+    use crate::listener::{PeerInfo, in_process_connections, reset_at, reset_when};
 
     /// How long the client of a test may take to read an answer.
     const TIME_TO_READ: Duration = Duration::from_secs(10);
@@ -142,7 +142,15 @@ mod tests {
         Body::new(StreamBody::new(stream::iter(pieces)))
     }
 
-    /// Answers `/large` with an answer that is to be read in time, `/open` with a stream that does not end, and anything but `/panic` at
+    /// A large answer, and then a status.
+    fn large_with_trailers() -> Body {
+        let pieces = (0..LARGE / 1024).map(|_| Ok::<_, tonic::Status>(Frame::data(Bytes::from_static(&[7; 1024]))));
+        let status = (http::HeaderName::from_static("grpc-status"), http::HeaderValue::from_static("14"));
+        let trailers = Frame::trailers(http::HeaderMap::from_iter([status]));
+        Body::new(StreamBody::new(stream::iter(pieces.chain([Ok(trailers)]))))
+    }
+
+    /// Answers `/large` with an answer that is to be read in time, `/patient` with one that has twice the time and a status, `/open` with a stream that does not end, and anything but `/panic` at
     /// once.
     async fn answer(request: Request<Body>) -> Result<Response<Body>, Infallible> {
         assert!(request.extensions().get::<PeerInfo>().is_some());
@@ -150,6 +158,13 @@ mod tests {
             "/large" => {
                 assert!(reset_at(Instant::now() + TIME_TO_READ, "an answer"));
                 large()
+            }
+            "/patient" => {
+                let first = Instant::now() + TIME_TO_READ;
+                let last = first + TIME_TO_READ;
+                let extend = move || (Instant::now() < last).then_some(last);
+                assert!(reset_when(first, extend, "an answer"));
+                large_with_trailers()
             }
             "/panic" => panic!("planted"),
             "/open" => Body::new(StreamBody::new(stream::pending::<Result<_, tonic::Status>>())),
@@ -187,6 +202,19 @@ mod tests {
         assert!(format!("{error:?}").contains("CANCEL"), "{error:?}");
         assert_eq!(call(&mut client, "/").await.collect().await.unwrap().to_bytes(), "answer");
         assert!(futures::poll!(open.frame()).is_pending(), "the stream is open");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn c10_a_client_that_reads_again_before_the_reset_receives_the_rest_and_the_status() {
+        let (mut client, _) = client(CancellationToken::new()).await;
+        let late = call(&mut client, "/patient").await;
+        tokio::time::sleep(TIME_TO_READ + Duration::from_secs(1)).await;
+        let read = late.collect().await.unwrap();
+        assert_eq!(read.trailers().unwrap()["grpc-status"], "14");
+        assert_eq!(read.to_bytes().len(), LARGE);
+        let too_late = call(&mut client, "/patient").await;
+        tokio::time::sleep(2 * TIME_TO_READ + Duration::from_secs(1)).await;
+        assert!(too_late.collect().await.is_err());
     }
 
     #[tokio::test]
