@@ -13,6 +13,15 @@ use super::{
 };
 use crate::domain::{AccountJob, AccountJobStatus};
 
+/// What is due of a job.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum DueWork {
+    /// An attempt of the export, which may take long.
+    Exports,
+    /// Any other step.
+    Steps,
+}
+
 fn in_account(account: AccountId) -> Select<Entity> {
     Entity::find().filter(Column::AccountId.eq(account))
 }
@@ -62,14 +71,20 @@ pub(crate) async fn save(tx: &Tx, job: &AccountJob) -> Result<(), DbErr> {
     Entity::update(row).validate()?.filter(Column::AccountId.eq(job.account)).exec(tx.conn()).await.map(drop)
 }
 
-/// Up to `limit` jobs of all accounts that are due, by account and id.
+/// Up to `limit` jobs of all accounts of which this is due, by account and id.
 pub(crate) async fn list_due<C: ConnectionTrait>(
     conn: &C,
     now: Time,
+    work: DueWork,
     limit: u64,
 ) -> Result<Vec<(AccountId, Uuid)>, DbErr> {
-    let due = Entity::find().filter(Column::DueAt.lte(now)).order_by_asc(Column::DueAt).limit(limit).all(conn).await?;
-    Ok(due.into_iter().map(|row| (row.account_id, row.id)).collect())
+    let exports = [AccountJobStatus::Suspending, AccountJobStatus::Exporting];
+    let of_work = match work {
+        DueWork::Exports => Column::Status.is_in(exports),
+        DueWork::Steps => Column::Status.is_not_in(exports),
+    };
+    let due = Entity::find().filter(Column::DueAt.lte(now)).filter(of_work).order_by_asc(Column::DueAt).limit(limit);
+    Ok(due.all(conn).await?.into_iter().map(|row| (row.account_id, row.id)).collect())
 }
 
 /// The jobs of all accounts whose erasure this service has not confirmed to itself.

@@ -134,27 +134,29 @@ pub(crate) async fn next_due<C: ConnectionTrait>(conn: &C) -> Result<Option<Time
     Ok(due.flatten())
 }
 
-/// Up to `limit` due jobs of all accounts, by account, id and kind. Those that another transaction has locked are skipped, and these are due again
-/// after `retry`: this replica may die before it is done with them.
+/// Up to `limit` due jobs of this kind of all accounts, by account and id. Those that another transaction has locked are skipped, and
+/// these are due again after `retry`: this replica may die before it is done with them.
 pub(crate) async fn claim_due(
     tx: &Tx,
     now: Time,
     retry: Duration,
+    kind: ContactJobKind,
     limit: u64,
-) -> Result<Vec<(AccountId, Uuid, ContactJobKind)>, DbErr> {
+) -> Result<Vec<(AccountId, Uuid)>, DbErr> {
     let due: Vec<_> = Entity::find()
         .filter(Column::DueAt.lte(now))
+        .filter(Column::Kind.eq(kind))
         .order_by_asc(Column::DueAt)
         .limit(limit)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .all(tx.conn())
         .await?
         .into_iter()
-        .map(|row| (row.account_id, row.id, row.kind))
+        .map(|row| (row.account_id, row.id))
         .collect();
     if !due.is_empty() {
         Entity::update_many()
-            .filter(Column::Id.is_in(due.iter().map(|(_, id, _)| *id)))
+            .filter(Column::Id.is_in(due.iter().map(|(_, id)| *id)))
             .col_expr(Column::DueAt, Expr::value(now.plus(retry)))
             .exec(tx.conn())
             .await?;

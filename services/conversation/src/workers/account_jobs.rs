@@ -9,11 +9,11 @@ use frontdesk_service::{announce_account_erased, announce_account_state};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{account_export, contact_jobs::AnyError};
+use super::{account_export, contact_jobs::AnyError, running_exports::RunningExports};
 use crate::{
     App, NAME,
     domain::{ACCOUNT_JOB_CLAIM, AccountJobStatus},
-    store::account_jobs,
+    store::account_jobs::{self, DueWork},
 };
 
 /// Interval between two looks for jobs that are due.
@@ -21,31 +21,44 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Maximum number of jobs that are looked at at once.
 const MAX_JOBS: u64 = 10;
 
-/// Works until the shutdown.
+/// Works until the shutdown. Exports run beside the other steps: one that takes long delays the end of no other account.
 pub(super) async fn run(app: App, shutdown: CancellationToken) {
+    let mut exports = RunningExports::default();
     while !shutdown.is_cancelled() {
-        if let Err(error) = work(&app, &shutdown).await {
+        if let Err(error) = work(&app, &shutdown, &mut exports).await {
             tracing::warn!(%error, "the ends of accounts cannot be read; retrying");
         }
         tokio::select! {
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => {}
             () = tokio::time::sleep(INTERVAL) => {}
         }
     }
+    exports.finish().await;
 }
 
-async fn work(app: &App, shutdown: &CancellationToken) -> Result<(), AnyError> {
+async fn work(app: &App, shutdown: &CancellationToken, exports: &mut RunningExports) -> Result<(), AnyError> {
     for (account, id) in account_jobs::list_erasing(app.db.read()).await? {
         confirm_own_part(app, account, id).await?;
     }
     let now = app.db.now().await?;
-    for (account, id) in account_jobs::list_due(app.db.read(), now, MAX_JOBS).await? {
-        // It is due again, and delays no other.
-        if let Err(error) = turn(app, shutdown, account, id).await {
-            tracing::warn!(%error, account_job_id = %id, "the end of an account goes on later");
+    for (account, id) in account_jobs::list_due(app.db.read(), now, DueWork::Steps, MAX_JOBS).await? {
+        go_on(app, shutdown, account, id).await;
+    }
+    for (account, id) in account_jobs::list_due(app.db.read(), now, DueWork::Exports, MAX_JOBS).await? {
+        if exports.room() == 0 {
+            break;
         }
+        let (app, shutdown) = (app.clone(), shutdown.clone());
+        exports.start(id, async move { go_on(&app, &shutdown, account, id).await });
     }
     Ok(())
+}
+
+/// A step of a job that is due. When it fails the job is due again, and delays no other.
+async fn go_on(app: &App, shutdown: &CancellationToken, account: AccountId, id: Uuid) {
+    if let Err(error) = turn(app, shutdown, account, id).await {
+        tracing::warn!(%error, account_job_id = %id, "the end of an account goes on later");
+    }
 }
 
 /// Notes that this service has erased its part.

@@ -9,7 +9,7 @@ use frontdesk_db::{AccountId, Tx};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::contact_exports;
+use super::{contact_exports, running_exports::RunningExports};
 use crate::{
     App,
     commands::unlink_visitors,
@@ -34,10 +34,11 @@ const MAX_FILES: u64 = 20;
 
 pub(super) type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Works until the shutdown.
+/// Works until the shutdown. Exports run beside the erasures: one that takes long delays none.
 pub(super) async fn run(app: App, shutdown: CancellationToken) {
+    let mut exports = RunningExports::default();
     while !shutdown.is_cancelled() {
-        let pause = match work(&app, &shutdown).await {
+        let pause = match work(&app, &shutdown, &mut exports).await {
             Ok(pause) => pause,
             Err(error) => {
                 tracing::warn!(%error, "jobs on contacts cannot be read; retrying");
@@ -45,15 +46,16 @@ pub(super) async fn run(app: App, shutdown: CancellationToken) {
             }
         };
         tokio::select! {
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => {}
             () = app.contact_jobs_due.notified() => {}
             () = tokio::time::sleep(pause) => {}
         }
     }
+    exports.finish().await;
 }
 
 /// Works on the jobs that are due. Returns how long to wait for the next one.
-async fn work(app: &App, shutdown: &CancellationToken) -> Result<Duration, AnyError> {
+async fn work(app: &App, shutdown: &CancellationToken, exports: &mut RunningExports) -> Result<Duration, AnyError> {
     // Read first: a transaction that writes nothing would make the writers of SQLite wait.
     let now = app.db.now().await?;
     match contact_jobs::next_due(app.db.read()).await? {
@@ -62,26 +64,35 @@ async fn work(app: &App, shutdown: &CancellationToken) -> Result<Duration, AnyEr
     }
     let tx = app.db.begin().await?;
     let now: Time = tx.now().await?;
-    let claimed = contact_jobs::claim_due(&tx, now, CLAIM, MAX_JOBS).await?;
+    let to_erase = contact_jobs::claim_due(&tx, now, CLAIM, ContactJobKind::Erasure, MAX_JOBS).await?;
+    let to_export = contact_jobs::claim_due(&tx, now, CLAIM, ContactJobKind::Export, exports.room() as u64).await?;
     tx.commit().await?;
-    let mut pause = if claimed.is_empty() { PAUSE } else { Duration::ZERO };
-    for (account, id, kind) in claimed {
-        let worked = match kind {
-            ContactJobKind::Erasure => turn(app, shutdown, account, id).await,
-            ContactJobKind::Export => contact_exports::turn(app, shutdown, account, id).await,
-        };
-        // It is due again when its claim ends, and delays no other.
-        if let Err(error) = worked {
-            tracing::warn!(%error, contact_job_id = %id, "a job on a contact goes on later");
+    let mut pause = if to_erase.is_empty() && to_export.is_empty() { PAUSE } else { Duration::ZERO };
+    for (account, id) in to_export {
+        exports.start(id, export(app.clone(), shutdown.clone(), account, id));
+    }
+    for (account, id) in to_erase {
+        if let Err(error) = turn(app, shutdown, account, id).await {
             pause = PAUSE;
-            postpone(app, account, id).await?;
+            postpone(app, account, id, &error).await?;
         }
     }
     Ok(pause)
 }
 
-/// A job that failed is due again after a pause.
-async fn postpone(app: &App, account: AccountId, id: Uuid) -> Result<(), AnyError> {
+/// An attempt of an export.
+async fn export(app: App, shutdown: CancellationToken, account: AccountId, id: Uuid) {
+    if let Err(error) = contact_exports::turn(&app, &shutdown, account, id).await
+        && let Err(error) = postpone(&app, account, id, &error).await
+    {
+        // It is due again when its claim ends.
+        tracing::warn!(%error, contact_job_id = %id, "an export of a contact cannot be put off");
+    }
+}
+
+/// A job that failed is due again after a pause, and delays no other.
+async fn postpone(app: &App, account: AccountId, id: Uuid, failure: &AnyError) -> Result<(), AnyError> {
+    tracing::warn!(error = %failure, contact_job_id = %id, "a job on a contact goes on later");
     let tx = app.db.begin_for(account).await?;
     if let Some(mut job) = contact_jobs::find_for_update(&tx, account, id).await? {
         job.due_at = Some(tx.now().await?.plus(RETRY_PAUSE));

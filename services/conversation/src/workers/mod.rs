@@ -11,6 +11,7 @@ mod message_queue;
 mod message_writer;
 mod queue_places;
 mod recent_rows;
+mod running_exports;
 mod search_index;
 mod unsent_attachments;
 mod watched_conversations;

@@ -1,6 +1,12 @@
 //! `AccountJobService`: rules X2, C12, S2, S4.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
@@ -32,6 +38,7 @@ on_both_modes!(
     x2_the_end_of_an_account_is_cancelled_until_the_erasure_begins,
     x2_an_account_ends_also_after_its_settings_changed_and_they_change_after_a_cancelled_end,
     x2_an_export_says_which_service_of_the_account_is_missing_and_goes_on_when_it_answers,
+    x2_a_long_export_delays_the_end_of_no_other_account,
     x2_a_confirmation_counts_once_and_for_its_state,
     x2_c12_an_account_ends_once_also_of_twenty_calls_at_once,
     x2_without_a_public_address_no_account_ends,
@@ -299,6 +306,40 @@ async fn x2_an_export_says_which_service_of_the_account_is_missing_and_goes_on_w
     let waiting = until(&fixture, &id, AccountJobStatus::Waiting).await;
     assert!(waiting.failure.is_empty());
     link(&fixture, &id).await.unwrap();
+}
+
+async fn x2_a_long_export_delays_the_end_of_no_other_account(mode: Mode) {
+    let mut fixture = Fixture::start(mode).await;
+    serve_rows(&fixture);
+    let is_long = Arc::new(AtomicBool::new(true));
+    let (long, account) = (is_long.clone(), fixture.account.to_string());
+    // Another page follows each until the test ends it.
+    fixture.service.fake.on(move |request: Request<notification::ListAccountRowsRequest>| {
+        let caller = request.metadata().get("x-frontdesk-account").and_then(|value| value.to_str().ok());
+        let is_long = caller == Some(account.as_str()) && long.load(Ordering::SeqCst);
+        let next_cursor = if is_long { "next".into() } else { String::new() };
+        Ok(notification::ListAccountRowsResponse { records: vec![r#"{"record":"deliveries"}"#.into()], next_cursor })
+    });
+    let first = fixture.account;
+    let long_job = end(&fixture).await.id;
+    suspended(&fixture, &long_job).await;
+    wait_until("the long part", || async { fixture.service.fake.calls::<notification::ListAccountRowsRequest>() > 2 })
+        .await;
+
+    let other = fixture.in_another_account().account;
+    fixture.account = other;
+    let other_job = end(&fixture).await.id;
+    suspended(&fixture, &other_job).await;
+    until(&fixture, &other_job, AccountJobStatus::Waiting).await;
+    link(&fixture, &other_job).await.unwrap();
+
+    fixture.account = first;
+    assert_eq!(job(&fixture, &long_job).await.status(), AccountJobStatus::Exporting);
+    is_long.store(false, Ordering::SeqCst);
+    until(&fixture, &long_job, AccountJobStatus::Waiting).await;
+    let (status, _, bytes) = attachments::get(&fixture, &link(&fixture, &long_job).await.unwrap()).await;
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    assert!(status == StatusCode::OK && text.lines().last().unwrap().contains("\"end\""), "{status}");
 }
 
 async fn x2_a_confirmation_counts_once_and_for_its_state(mode: Mode) {

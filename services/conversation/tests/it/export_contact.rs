@@ -1,6 +1,12 @@
 //! `ContactJobService.ExportContact` and the files of exports: rules X2, X2a, C3, C12, S2.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use frontdesk_auth::CallerKind;
 use frontdesk_proto::{
@@ -36,6 +42,7 @@ on_both_modes!(
     x2_c3_each_entry_of_a_long_thread_is_exported_once,
     x2_an_export_says_which_service_is_missing_and_goes_on_when_it_answers,
     x2_an_export_that_fails_for_an_hour_ends_and_can_be_repeated,
+    x2_a_long_export_delays_neither_another_one_nor_an_erasure,
     x2_c12_one_export_of_a_contact_is_in_progress_also_of_twenty_calls_at_once,
     x2_the_file_of_an_export_is_removed_after_a_week,
     x2_the_file_of_an_export_is_erased_with_the_contact,
@@ -310,6 +317,39 @@ async fn x2_an_export_that_fails_for_an_hour_ends_and_can_be_repeated(mode: Mode
     assert_eq!(fixture.service.appended::<ContactExportFailed>().await, [expected]);
     serve_parts(&fixture);
     assert_ne!(exported(&fixture, &contact_id).await.id, id);
+}
+
+async fn x2_a_long_export_delays_neither_another_one_nor_an_erasure(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    serve_parts(&fixture);
+    let contacts = [("a", "a@example.com"), ("b", "b@example.com"), ("c", "c@example.com")];
+    let mut ids = Vec::new();
+    for (visitor, address) in contacts {
+        ids.push(chat_of_contact(&fixture, visitor, address).await.1);
+    }
+    let is_long = Arc::new(AtomicBool::new(true));
+    let (long, contact) = (is_long.clone(), ids[0].clone());
+    // Another page follows each until the test ends it.
+    fixture.service.fake.on(move |request: Request<ListDeliveriesRequest>| {
+        let is_long = request.get_ref().contact_id == contact && long.load(Ordering::SeqCst);
+        let next_page_token = if is_long { "next".into() } else { String::new() };
+        let delivery = Delivery { id: "one".into(), status: DeliveryStatus::Sent.into(), ..Delivery::default() };
+        Ok(ListDeliveriesResponse { deliveries: vec![delivery], next_page_token })
+    });
+    let long_export = export(&fixture, &ids[0]).await.unwrap().id;
+    wait_until("the long part", || async { fixture.service.fake.calls::<ListDeliveriesRequest>() > 2 }).await;
+
+    exported(&fixture, &ids[1]).await;
+    let erase = EraseContactRequest { contact_id: ids[2].clone(), request_id: request_id() };
+    let erasure = fixture.contact_jobs().erase_contact(erase).await.unwrap().into_inner().contact_job.unwrap();
+    wait_until("the part of the conversation service", || async {
+        !job(&fixture, &erasure.id).await.missing_services.iter().any(|service| service == "conversation")
+    })
+    .await;
+
+    assert_eq!(job(&fixture, &long_export).await.status(), ContactJobStatus::Running);
+    is_long.store(false, Ordering::SeqCst);
+    assert_eq!(ended(&fixture, &long_export).await.status(), ContactJobStatus::Done);
 }
 
 async fn x2_c12_one_export_of_a_contact_is_in_progress_also_of_twenty_calls_at_once(mode: Mode) {
