@@ -150,6 +150,8 @@ impl ClosingSnapshot {
             "had_agent": self.had_agent,
             "had_ticket": facts.had_ticket,
             "transcript_enabled": facts.transcript_enabled,
+            "channel_language": facts.channel_language,
+            "account_language": facts.account_language,
             "last_sequence": self.last_sequence,
         })
     }

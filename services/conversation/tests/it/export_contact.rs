@@ -14,9 +14,10 @@ use frontdesk_proto::{
     assignment::v1::{Assignment, AssignmentCause, ListAssignmentsRequest, ListAssignmentsResponse},
     botsession::v1::{BotSession, ListBotSessionsRequest, ListBotSessionsResponse},
     conversation::v1::{
-        ContactJob, ContactJobKind, ContactJobStatus, CreateContactExportLinkRequest, EraseContactRequest,
-        ExportContactRequest, GetContactJobRequest, LinkContactRequest, ListContactJobsRequest, MergeContactsRequest,
-        PostCommentRequest, UpdateContactRequest, contact_job_service_client::ContactJobServiceClient,
+        ContactJob, ContactJobKind, ContactJobStatus, CreateChannelRequest, CreateContactExportLinkRequest,
+        EraseContactRequest, ExportContactRequest, GetContactJobRequest, LinkContactRequest, ListContactJobsRequest,
+        MergeContactsRequest, PostCommentRequest, StartChatRequest, UpdateContactRequest, UpdateSettingsRequest,
+        contact_job_service_client::ContactJobServiceClient,
     },
     event::v1::{ContactExportFailed, ContactExported},
     notification::v1::{
@@ -33,12 +34,13 @@ use crate::{
     attachments,
     close_conversation::close,
     create_contact, create_ticket,
-    fixture::{ADA, Fixture, start, twenty},
+    fixture::{ADA, Fixture, new_channel, start, twenty},
 };
 
 on_both_modes!(
     x2_an_export_has_all_of_the_contact_and_nothing_of_another,
     x2_a_close_has_no_address_of_a_contact_to_whom_the_conversation_belonged_then,
+    x2_an_export_has_the_languages_of_the_contact_of_each_conversation_and_of_its_close,
     x2_c3_each_entry_of_a_long_thread_is_exported_once,
     x2_an_export_says_which_service_is_missing_and_goes_on_when_it_answers,
     x2_an_export_that_fails_for_an_hour_ends_and_can_be_repeated,
@@ -262,6 +264,47 @@ async fn x2_a_close_has_no_address_of_a_contact_to_whom_the_conversation_belonge
     let (text, records) = read(&fixture, &job).await;
     assert_eq!(of_kind(&records, "close").len(), 1);
     assert!(!text.contains("sparrow@example.com"), "{text}");
+}
+
+async fn x2_an_export_has_the_languages_of_the_contact_of_each_conversation_and_of_its_close(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    serve_parts(&fixture);
+    let update = UpdateSettingsRequest { language: Some("it".into()), ..UpdateSettingsRequest::default() };
+    fixture.settings().update_settings(update).await.unwrap();
+    let channel = fixture.create_channel(CreateChannelRequest { language: "fr".into(), ..new_channel() }).await;
+    let mut chats = fixture.chats_with_address("v", "vera@example.com");
+    let request = StartChatRequest { language: "pt-BR".into(), ..start(&channel.id) };
+    let chat = chats.start_chat(request).await.unwrap().into_inner().chat.unwrap().id;
+    close(&fixture, &chat).await;
+    let contact_id = fixture.conversation(&chat).await.contact_id;
+    let update = |contact_id: &str, language: &str| UpdateContactRequest {
+        contact_id: contact_id.into(),
+        language: Some(language.into()),
+        ..UpdateContactRequest::default()
+    };
+    let mut contacts = fixture.contacts();
+    let target = contacts.update_contact(update(&contact_id, "de")).await.unwrap().into_inner().contact.unwrap();
+    let source = create_contact::create(&fixture, "Vera of old", "v@example.com").await;
+    let source = contacts.update_contact(update(&source.id, "es")).await.unwrap().into_inner().contact.unwrap();
+    let merge = MergeContactsRequest {
+        source_contact_id: source.id,
+        source_etag: source.etag,
+        target_contact_id: target.id,
+        target_etag: target.etag,
+        request_id: request_id(),
+    };
+    contacts.merge_contacts(merge).await.unwrap();
+
+    let job = exported(&fixture, &contact_id).await;
+    let (_, records) = read(&fixture, &job).await;
+    let one = |kind: &str| of_kind(&records, kind)[0].clone();
+    assert_eq!(
+        (&one("contact")["language"], &one("conversation")["start"]["language"]),
+        (&"de".into(), &"pt-BR".into())
+    );
+    assert_eq!(one("merged_contact")["other_values"]["language"], "es");
+    let close = one("close");
+    assert_eq!((&close["channel_language"], &close["account_language"]), (&"fr".into(), &"it".into()));
 }
 
 async fn x2_c3_each_entry_of_a_long_thread_is_exported_once(mode: Mode) {
