@@ -26,6 +26,7 @@ on_both_modes!(
     c13_the_visitors_marks_only_rise,
     c13_s3_the_visitor_sees_how_far_the_team_has_read_and_not_who,
     c13_the_mark_of_the_team_only_rises,
+    c13_any_agent_of_the_team_raises_the_mark_that_the_visitor_sees,
     s3_another_visitors_chat_is_neither_marked_nor_signalled,
 );
 
@@ -249,6 +250,24 @@ async fn c13_the_mark_of_the_team_only_rises(mode: Mode) {
     assert!(timeout(SILENCE, visitor.message()).await.is_err(), "nothing changed");
     let (_, later) = watch_chat_from_mark(&fixture, "v", &chat).await;
     assert_eq!(later, 20);
+}
+
+async fn c13_any_agent_of_the_team_raises_the_mark_that_the_visitor_sees(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let chat = fixture.chat("v").await.id;
+    say(&fixture, "v", &chat).await;
+    // The assignee writes, and marks nothing.
+    fixture.post(&chat, "hello").await;
+    say(&fixture, "v", &chat).await;
+    let (mut visitor, begun) = watch_chat_from_mark(&fixture, "v", &chat).await;
+    assert_eq!(begun, 0);
+    let last = fixture.entries(&chat).await.last().unwrap().sequence;
+    let read_visitor_sequence = fixture.chat_entries("v", &chat).await.last().unwrap().visitor_sequence;
+    team_reads(&fixture, BOB, &chat, last).await;
+    let expected = ChatUpdate::TeamMarks(TeamMarks { read_visitor_sequence });
+    assert_eq!(next_chat_update(&mut visitor).await, expected, "Bob is not the assignee");
+    team_reads(&fixture, ADA, &chat, last).await;
+    assert!(timeout(SILENCE, visitor.message()).await.is_err(), "the assignee reads what was read");
 }
 
 async fn s3_another_visitors_chat_is_neither_marked_nor_signalled(mode: Mode) {
