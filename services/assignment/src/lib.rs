@@ -19,6 +19,8 @@ mod settings;
 mod store;
 mod workers;
 
+use std::sync::Arc;
+
 use frontdesk_api::Pages;
 use frontdesk_bus::Bus;
 use frontdesk_client::Peer;
@@ -37,6 +39,7 @@ use frontdesk_proto::assignment::{
     },
 };
 use frontdesk_service::{AccountStates, BuildError, Service, ServiceContext, Worker};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
@@ -57,6 +60,8 @@ pub struct App {
     /// Whether agents whom the roster lacks are added to it at their first call.
     pub(crate) creates_agents: bool,
     pub(crate) recent_queues: queries::RecentQueues,
+    /// Wakes the router of this replica: a decision may be due.
+    pub(crate) decision_due: Arc<Notify>,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -87,6 +92,7 @@ impl Service for App {
             heartbeats: settings.heartbeat_policy(),
             creates_agents: settings.create_agents_at_first_call,
             recent_queues: queries::RecentQueues::default(),
+            decision_due: Arc::default(),
             shutdown: context.shutdown,
         })
     }
@@ -121,5 +127,14 @@ impl Service for App {
             Worker::new("queue-publisher", move || workers::publish_queues(publisher.clone())),
             Worker::new("router", move || workers::route(router.clone())),
         ]
+    }
+}
+
+impl App {
+    /// Returns what wakes the router, once a transaction has committed after which a decision is due. Those that commit before it looks wake
+    /// it once.
+    fn wake_router(&self) -> impl FnOnce() + Send + Sync + 'static {
+        let decision_due = self.decision_due.clone();
+        move || decision_due.notify_one()
     }
 }

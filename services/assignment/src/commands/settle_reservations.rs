@@ -147,7 +147,8 @@ async fn record_together(app: &App, account: AccountId, answered: &[(Reservation
     }
     assignments.sort_by_key(|assignment| (assignment.conversation, assignment.epoch));
     store::conversation_owners::record_owners(&tx, account, &assignments).await?;
-    store::assignments::record_all(&tx, account, assignments).await?;
+    let assignments: Vec<_> = assignments.into_iter().map(|assignment| (account, assignment)).collect();
+    store::assignments::record_all(&tx, assignments).await?;
     routing_queue::remove(&tx, account, settled).await?;
     release_inactive(&tx, account, &inactive).await?;
     tx.commit().await

@@ -11,7 +11,7 @@ use frontdesk_proto::event::v1::{ConversationHandedOff, Event};
 use prost::Name;
 use uuid::Uuid;
 
-use super::load::hand_off_route;
+use super::conversation_changes::hand_off_route;
 use crate::{
     App, NAME,
     conversation::{self, ChangeAssignee},
@@ -121,8 +121,8 @@ impl HandedOff {
         let HandOff { account, conversation, epoch, route, at, .. } = *hand_off;
         conversation_owners::record_owner(&tx, account, conversation, epoch.into(), None).await?;
         let waiting = Waiting::new(conversation, epoch.into(), route, at);
-        routing_queue::insert(&tx, account, &waiting).await?;
-        routing_queue::remove_if_over(&tx, account, conversation).await?;
+        routing_queue::insert(&tx, account, [waiting]).await?;
+        routing_queue::remove_if_over(&tx, account, [conversation]).await?;
         Ok(tx.commit().await?)
     }
 }

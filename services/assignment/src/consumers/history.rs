@@ -22,6 +22,8 @@ use crate::{
 };
 
 const NAME: &str = "assignment.history";
+/// Maximum number of assignments that one transaction records.
+const MAX_BATCH: usize = 64;
 
 /// Records an assignment for each event that begins one. Events may arrive in any order.
 pub(crate) struct History(pub(crate) App);
@@ -46,10 +48,23 @@ impl Consumer for History {
     }
 
     async fn handle(&self, event: &Event) -> Outcome {
-        match account_id(event).and_then(|account| Ok((account, assignment(event)?))) {
+        match assignment_of(event) {
             Ok((account, assignment)) => self.record(event, account, assignment).await.into(),
             Err(reason) => Outcome::DeadLetter(reason),
         }
+    }
+
+    fn max_batch(&self) -> usize {
+        MAX_BATCH
+    }
+
+    async fn handle_batch(&self, events: &[Event]) -> Vec<bool> {
+        let readable: Vec<bool> = events.iter().map(|event| assignment_of(event).is_ok()).collect();
+        let recorded = self.record_all(events).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "assignments are recorded one by one");
+            false
+        });
+        readable.into_iter().map(|readable| readable && recorded).collect()
     }
 }
 
@@ -62,6 +77,33 @@ impl History {
         }
         Ok(())
     }
+
+    /// Records the assignments of those events that can be read. Returns whether it did: not if one of them was handled before.
+    async fn record_all(&self, events: &[Event]) -> Result<bool, DbErr> {
+        let (mut readable, mut assignments) = (Vec::new(), Vec::new());
+        for event in events {
+            if let Ok(assignment) = assignment_of(event) {
+                readable.push(event);
+                assignments.push(assignment);
+            }
+        }
+        if readable.is_empty() {
+            return Ok(false);
+        }
+        assignments.sort_by_key(|(account, assignment)| (*account, assignment.conversation, assignment.epoch));
+        let tx = self.0.db.begin().await?;
+        if !frontdesk_outbox::mark_all_handled(&tx, NAME, readable.into_iter()).await? {
+            return Ok(false);
+        }
+        store::assignments::record_all(&tx, assignments).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+}
+
+/// Returns the account, and the assignment that began with the event.
+fn assignment_of(event: &Event) -> Result<(AccountId, Assignment), String> {
+    Ok((account_id(event)?, assignment(event)?))
 }
 
 /// Returns the assignment that began with the event.

@@ -1,6 +1,7 @@
 //! Reactions to the events of other services, one file each.
 
 mod contact_erasures;
+mod conversation_changes;
 mod handed_off;
 mod history;
 mod load;

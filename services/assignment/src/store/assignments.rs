@@ -21,10 +21,14 @@ pub(crate) async fn record(tx: &Tx, account: AccountId, assignment: Assignment) 
     Ok(())
 }
 
-/// Records assignments of different conversations. `assignments`: in the order of their conversations, so that two transactions that record the
-/// same ones wait for each other, and never in a circle.
-pub(crate) async fn record_all(tx: &Tx, account: AccountId, assignments: Vec<Assignment>) -> Result<(), DbErr> {
-    let rows = assignments.into_iter().map(|assignment| Model::new(account, assignment).into_active_model());
+/// The same for several assignments. `assignments`: in the order of their accounts, conversations and epochs, so that two transactions that
+/// record the same ones wait for each other, and never in a circle.
+pub(crate) async fn record_all(
+    tx: &Tx,
+    assignments: impl IntoIterator<Item = (AccountId, Assignment)>,
+) -> Result<(), DbErr> {
+    let row = |(account, assignment)| Model::new(account, assignment).into_active_model();
+    let rows = assignments.into_iter().map(row);
     let once = OnConflict::columns([Column::AccountId, Column::ConversationId, Column::Epoch]).do_nothing().to_owned();
     Entity::insert_many(rows).on_conflict(once).exec_without_returning(tx.conn()).await?;
     Ok(())

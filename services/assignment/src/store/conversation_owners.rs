@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use super::{
     entity::conversation_owner::{Column, Entity, Model},
     routing_queue,
 };
-use crate::domain::{Actor, Assignment, Route};
+use crate::domain::{Actor, Assignment, ConversationChange, Route, Waiting};
 
 /// A conversation that an agent owns.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,13 @@ pub(crate) struct OwnedConversation {
     pub(crate) route: Option<Route>,
 }
 
+/// Columns that change together, by the number of which the higher one stays.
+const FACTS: [(Column, &[Column]); 3] = [
+    (Column::Epoch, &[Column::AgentId, Column::GivenBackAt]),
+    (Column::RouteEpoch, &[Column::PolicyId, Column::TeamId, Column::ContactOwnerId]),
+    (Column::StatusVersion, &[Column::Open]),
+];
+
 /// Records who owns the conversation from an epoch on, unless a later epoch is recorded. `agent`: None where no agent owns it. A
 /// conversation of which nothing is known is open: an owner changes only while it is.
 pub(crate) async fn record_owner(
@@ -34,52 +41,28 @@ pub(crate) async fn record_owner(
     epoch: i64,
     agent: Option<Uuid>,
 ) -> Result<(), DbErr> {
-    insert_owners(tx, [Model { agent_id: agent, epoch, ..Model::unknown(account.0, conversation) }]).await
+    record(tx, [Model { agent_id: agent, epoch, ..Model::unknown(account.0, conversation) }]).await
 }
 
-/// The same for assignments of different conversations, in the order of these. All who write several rows do so in this order: two
-/// transactions that write the same ones wait for each other, and never in a circle.
+/// The same for assignments of different conversations, in the order of these. All who write several rows do so in this order, with one
+/// statement: two transactions that write the same ones wait for each other, and never in a circle.
 pub(crate) async fn record_owners(tx: &Tx, account: AccountId, assignments: &[Assignment]) -> Result<(), DbErr> {
     let row = |assignment: &Assignment| {
         let agent_id = assignment.owner.as_ref().and_then(Actor::agent_id);
         Model { agent_id, epoch: assignment.epoch, ..Model::unknown(account.0, assignment.conversation) }
     };
-    insert_owners(tx, assignments.iter().map(row)).await
+    record(tx, assignments.iter().map(row)).await
 }
 
-/// The same for an epoch in which no agent owns the conversation, because one gave it back at this time.
-pub(crate) async fn record_given_back(
-    tx: &Tx,
-    account: AccountId,
-    conversation: Uuid,
-    epoch: i64,
-    at: Time,
-) -> Result<(), DbErr> {
-    insert_owners(tx, [Model { epoch, given_back_at: Some(at), ..Model::unknown(account.0, conversation) }]).await
-}
-
-async fn insert_owners(tx: &Tx, rows: impl IntoIterator<Item = Model>) -> Result<(), DbErr> {
-    let columns = [Column::AgentId, Column::Epoch, Column::GivenBackAt];
-    insert(tx, rows, newer(columns, Column::Epoch)).await
-}
-
-/// Records how the conversation is routed from an epoch on, unless that of a later one is recorded.
-pub(crate) async fn record_route(
-    tx: &Tx,
-    account: AccountId,
-    conversation: Uuid,
-    epoch: i64,
-    route: Route,
-) -> Result<(), DbErr> {
-    let row = Model {
-        route_epoch: epoch,
-        policy_id: route.policy,
-        team_id: route.team,
-        contact_owner_id: route.contact_owner,
-        ..Model::unknown(account.0, conversation)
-    };
-    let columns = [Column::RouteEpoch, Column::PolicyId, Column::TeamId, Column::ContactOwnerId];
-    insert(tx, [row], newer(columns, Column::RouteEpoch)).await
+/// Records what changes of conversations of this account say: of each, the owner and the route of the highest epoch, and the status of the
+/// highest version, unless later ones are recorded.
+pub(crate) async fn record_changes(tx: &Tx, account: AccountId, changes: &[&ConversationChange]) -> Result<(), DbErr> {
+    let mut rows: BTreeMap<Uuid, Model> = BTreeMap::new();
+    for change in changes {
+        let unknown = || Model::unknown(account.0, change.conversation);
+        rows.entry(change.conversation).or_insert_with(unknown).apply(change);
+    }
+    record(tx, rows.into_values()).await
 }
 
 /// Records whether conversations are open at a version of each, unless the status of a later one is recorded. `conversations`: different ones,
@@ -94,12 +77,12 @@ pub(crate) async fn record_status(
         status_version: version,
         ..Model::unknown(account.0, conversation)
     });
-    insert(tx, rows, newer([Column::Open, Column::StatusVersion], Column::StatusVersion)).await
+    record(tx, rows).await
 }
 
 /// Returns those of the conversations that an agent owns or that are in the queue, also with a row that is over.
-pub(crate) async fn owned_or_queued(
-    tx: &Tx,
+pub(crate) async fn owned_or_queued<C: ConnectionTrait>(
+    conn: &C,
     conversations: impl Iterator<Item = (AccountId, Uuid)>,
 ) -> Result<BTreeSet<(AccountId, Uuid)>, DbErr> {
     let (accounts, ids): (BTreeSet<AccountId>, BTreeSet<Uuid>) = conversations.unzip();
@@ -109,7 +92,7 @@ pub(crate) async fn owned_or_queued(
         .filter(Column::AgentId.is_not_null().or(routing_queue::contains_owner()))
         .select_only()
         .columns([Column::AccountId, Column::ConversationId]);
-    let found = found.into_tuple::<(Uuid, Uuid)>().all(tx.conn()).await?;
+    let found = found.into_tuple::<(Uuid, Uuid)>().all(conn).await?;
     Ok(found.into_iter().map(|(account, conversation)| (AccountId(account), conversation)).collect())
 }
 
@@ -132,12 +115,53 @@ pub(crate) async fn find<C: ConnectionTrait>(
     Entity::find_by_id((account.0, conversation)).one(conn).await
 }
 
-/// The update of these columns of a row, unless it has the same or a later `version`.
-fn newer<const N: usize>(columns: [Column; N], version: Column) -> OnConflict {
-    OnConflict::columns([Column::AccountId, Column::ConversationId])
-        .update_columns(columns)
-        .action_and_where(Expr::col((Entity, version)).lt(Expr::col(("excluded", version))))
-        .to_owned()
+/// Returns the epochs whose owners are recorded, of those of these conversations of which anything is known.
+pub(crate) async fn find_epochs<C: ConnectionTrait>(
+    conn: &C,
+    account: AccountId,
+    conversations: BTreeSet<Uuid>,
+) -> Result<BTreeMap<Uuid, i64>, DbErr> {
+    let known = Entity::find()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::ConversationId.is_in(conversations))
+        .select_only()
+        .columns([Column::ConversationId, Column::Epoch]);
+    Ok(known.into_tuple::<(Uuid, i64)>().all(conn).await?.into_iter().collect())
+}
+
+/// Returns how those of these conversations wait that an agent gave back: the open ones without an owner that are routed.
+pub(crate) async fn list_given_back(
+    tx: &Tx,
+    account: AccountId,
+    conversations: BTreeSet<Uuid>,
+) -> Result<Vec<Waiting>, DbErr> {
+    let rows = Entity::find()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::ConversationId.is_in(conversations))
+        .filter(Column::Open.eq(true))
+        .filter(Column::AgentId.is_null())
+        .filter(Column::GivenBackAt.is_not_null())
+        .order_by_asc(Column::ConversationId)
+        .all(tx.conn())
+        .await?;
+    let waiting = |row: Model| Some(Waiting::new(row.conversation_id, row.epoch, row.route()?, row.given_back_at?));
+    Ok(rows.into_iter().filter_map(waiting).collect())
+}
+
+/// Records rows of different conversations, in the order of these: of each kind of facts, the later ones stay.
+async fn record(tx: &Tx, rows: impl IntoIterator<Item = Model>) -> Result<(), DbErr> {
+    let later = |version: Column| Expr::col((Entity, version)).lt(Expr::col(("excluded", version)));
+    let mut known = OnConflict::columns([Column::AccountId, Column::ConversationId]);
+    let mut says_more = Condition::any();
+    for (version, columns) in FACTS {
+        for column in columns.iter().copied().chain([version]) {
+            let latest = Expr::case(later(version), Expr::col(("excluded", column)));
+            known.value(column, latest.finally(Expr::col((Entity, column))));
+        }
+        says_more = says_more.add(later(version));
+    }
+    known.action_cond_where(says_more);
+    insert(tx, rows, known).await
 }
 
 async fn insert(tx: &Tx, rows: impl IntoIterator<Item = Model>, known: OnConflict) -> Result<(), DbErr> {

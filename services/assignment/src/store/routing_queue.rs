@@ -19,8 +19,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    conversation_owners,
-    entity::conversation_owner,
+    entity::conversation_owner::{self, Column as Known},
     entity::queued_conversation::{Column, Entity, LEFT, Model, OVER, RESERVED, WAITING},
 };
 use crate::domain::{Queue, Routed, Waiting};
@@ -44,8 +43,14 @@ pub(crate) struct Reservation {
     pub(crate) agent: Uuid,
 }
 
-/// Adds a conversation, unless a row of this epoch or a later one exists. The row of its owner was written before in the transaction.
-pub(crate) async fn insert(tx: &Tx, account: AccountId, waiting: &Waiting) -> Result<(), DbErr> {
+/// Adds different conversations, each unless a row of its epoch or a later one exists. The rows of their owners were written before in the
+/// transaction.
+pub(crate) async fn insert(
+    tx: &Tx,
+    account: AccountId,
+    waiting: impl IntoIterator<Item = Waiting>,
+) -> Result<(), DbErr> {
+    let rows = waiting.into_iter().map(|waiting| row(account, &waiting).into_active_model());
     let newer = OnConflict::columns([Column::AccountId, Column::ConversationId])
         .update_columns([
             Column::Epoch,
@@ -61,10 +66,9 @@ pub(crate) async fn insert(tx: &Tx, account: AccountId, waiting: &Waiting) -> Re
             Column::NoticeAt,
             Column::NoticedUntil,
         ])
-        .action_and_where(Expr::col((Entity, Column::Epoch)).lt(waiting.epoch))
+        .action_and_where(Expr::col((Entity, Column::Epoch)).lt(Expr::col(("excluded", Column::Epoch))))
         .to_owned();
-    let row = row(account, waiting).into_active_model();
-    Entity::insert(row).on_conflict(newer).exec_without_returning(tx.conn()).await?;
+    Entity::insert_many(rows).on_conflict(newer).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 
@@ -89,16 +93,28 @@ fn row(account: AccountId, waiting: &Waiting) -> Model {
     }
 }
 
-/// Removes the conversation where a later epoch is known, or that it is closed or owned.
-pub(crate) async fn remove_if_over(tx: &Tx, account: AccountId, conversation: Uuid) -> Result<(), DbErr> {
-    let Some(known) = conversation_owners::find(tx.conn(), account, conversation).await? else { return Ok(()) };
-    let mut over = one(account, conversation);
-    if known.open && known.agent_id.is_none() {
-        over = over.add(Column::Epoch.lt(known.epoch));
-    } else if known.open {
-        over = over.add(Column::Epoch.lte(known.epoch));
-    }
-    end(tx, over).await
+/// Removes those of the conversations of which a later epoch is known, or that they are closed or owned.
+pub(crate) async fn remove_if_over(
+    tx: &Tx,
+    account: AccountId,
+    conversations: impl IntoIterator<Item = Uuid>,
+) -> Result<(), DbErr> {
+    end(tx, these(account, conversations).add(is_over())).await
+}
+
+/// The condition that what is known of the conversation's owner and status ends the epoch of the row.
+fn is_over() -> Expr {
+    let known = |column: Known| Expr::col((conversation_owner::Entity, column));
+    let is_same = known(Known::Epoch).equals((Entity, Column::Epoch));
+    let ends = Condition::any()
+        .add(Known::Open.eq(false))
+        .add(known(Known::Epoch).gt(Expr::col((Entity, Column::Epoch))))
+        .add(Condition::all().add(Known::AgentId.is_not_null()).add(is_same));
+    let row = conversation_owner::Entity::find()
+        .filter(known(Known::AccountId).equals((Entity, Column::AccountId)))
+        .filter(known(Known::ConversationId).equals((Entity, Column::ConversationId)))
+        .filter(ends);
+    Expr::exists(row.into_query())
 }
 
 /// Removes these conversations, each at its epoch: with one statement for those of one epoch, which most share.

@@ -63,6 +63,8 @@ pub(crate) async fn route(app: App) {
         };
         tokio::select! {
             () = app.shutdown.cancelled() => {}
+            // An event at this replica. Those at others are seen at the end of the pause.
+            () = app.decision_due.notified() => {}
             // Moving the development clock ends it.
             () = app.clock.sleep(pause) => {}
         }

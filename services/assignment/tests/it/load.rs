@@ -46,7 +46,7 @@ fn started(account: AccountId, conversation: Uuid) -> Event {
     at(account, conversation, 1, &started)
 }
 
-fn owned(account: AccountId, conversation: Uuid, version: i32, epoch: i32, agent: &Agent) -> Event {
+pub fn owned(account: AccountId, conversation: Uuid, version: i32, epoch: i32, agent: &Agent) -> Event {
     let changed = AssigneeChanged {
         conversation_id: conversation.to_string(),
         epoch,
@@ -63,7 +63,7 @@ fn closed(account: AccountId, conversation: Uuid, version: i32) -> Event {
     at(account, conversation, version, &closed)
 }
 
-fn reopened(account: AccountId, conversation: Uuid, version: i32, epoch: i32, agent: &Agent) -> Event {
+pub fn reopened(account: AccountId, conversation: Uuid, version: i32, epoch: i32, agent: &Agent) -> Event {
     let conversation_id = conversation.to_string();
     let reopened = ConversationReopened {
         conversation_id,
@@ -82,7 +82,7 @@ async fn handle(service: &Fixture, events: &[Event]) {
     service.settled().await;
 }
 
-async fn load(service: &Fixture, account: AccountId, agent: &Agent) -> i32 {
+pub async fn load(service: &Fixture, account: AccountId, agent: &Agent) -> i32 {
     service.status(account, agent).await.open_conversations
 }
 
@@ -160,8 +160,8 @@ async fn number(service: &Fixture, sql: &str) -> i64 {
     connection.query_one_raw(statement).await.unwrap().unwrap().try_get("", "number").unwrap()
 }
 
-/// Closes the conversation. Returns whether that asked for a decision about the account.
-async fn close_asks_for_a_decision(service: &Fixture, event: Event) -> bool {
+/// Handles the event. Returns whether that asked for a decision about the account.
+pub async fn asks_for_a_decision(service: &Fixture, event: Event) -> bool {
     let tx = service.db.begin().await.unwrap();
     tx.conn().execute_unprepared(&format!("UPDATE routing_accounts SET look_at = {NEVER}")).await.unwrap();
     tx.commit().await.unwrap();
@@ -184,10 +184,10 @@ async fn a6_the_close_of_a_bots_chat_asks_for_no_decision_and_that_of_an_agents_
         ..ConversationStarted::default()
     };
     handle(&service, &[at(here, of_bot, 1, &begins), owned(here, of_agent, 2, 2, &ada)]).await;
-    assert!(close_asks_for_a_decision(&service, closed(here, waits, 2)).await, "it leaves the queue");
-    assert!(!close_asks_for_a_decision(&service, closed(here, of_bot, 2)).await);
+    assert!(asks_for_a_decision(&service, closed(here, waits, 2)).await, "it leaves the queue");
+    assert!(!asks_for_a_decision(&service, closed(here, of_bot, 2)).await);
     assert_eq!(number(&service, "SELECT count(*) AS number FROM conversation_owners WHERE open").await, 1);
-    assert!(close_asks_for_a_decision(&service, closed(here, of_agent, 3)).await, "it frees a place");
+    assert!(asks_for_a_decision(&service, closed(here, of_agent, 3)).await, "it frees a place");
     assert_eq!((load(&service, here, &ada).await, service.place(here, waits).await), (0, (0, 0)));
 }
 

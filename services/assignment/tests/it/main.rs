@@ -16,6 +16,7 @@ mod history;
 mod list_agents;
 mod list_assignments;
 mod load;
+mod load_batches;
 mod notices;
 mod opening_hours;
 mod queue_places;

@@ -192,7 +192,7 @@ async fn a6_the_first_event_of_an_account_has_a_row_to_lock_and_asks_for_no_deci
 }
 
 /// The id as the database's SQL has it.
-fn literal(mode: Mode, id: Uuid) -> String {
+pub fn literal(mode: Mode, id: Uuid) -> String {
     match mode {
         Mode::Embedded => format!("X'{}'", id.simple()),
         Mode::Distributed => format!("'{id}'"),

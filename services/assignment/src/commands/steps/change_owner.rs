@@ -87,7 +87,7 @@ pub(crate) async fn change_owner(
         store::routing_accounts::wake(&tx, caller.account).await?;
         store::assignments::record(&tx, caller.account, assignment).await?;
         store::conversation_owners::record_owner(&tx, caller.account, conversation, epoch.number, agent).await?;
-        store::routing_queue::remove_if_over(&tx, caller.account, conversation).await?;
+        store::routing_queue::remove_if_over(&tx, caller.account, [conversation]).await?;
     }
     if !administrator_name.is_empty() {
         store::administrators::save(&tx, caller.account, &caller.actor.id, &administrator_name).await?;

@@ -3,7 +3,7 @@
 use frontdesk_clock::Time;
 use sea_orm::entity::prelude::*;
 
-use crate::domain::Route;
+use crate::domain::{ConversationChange, Route};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "conversation_owners")]
@@ -52,6 +52,22 @@ impl Model {
             team_id: None,
             contact_owner_id: None,
             given_back_at: None,
+        }
+    }
+
+    /// Adds what a change of the conversation says, where the row says nothing later.
+    pub(crate) fn apply(&mut self, change: &ConversationChange) {
+        if let Some(owner) = &change.owner {
+            if self.epoch < owner.epoch {
+                (self.epoch, self.agent_id, self.given_back_at) = (owner.epoch, owner.agent, owner.given_back_at);
+            }
+            if let Some(route) = change.route.filter(|_| self.route_epoch < owner.epoch) {
+                self.route_epoch = owner.epoch;
+                (self.policy_id, self.team_id, self.contact_owner_id) = (route.policy, route.team, route.contact_owner);
+            }
+        }
+        if let Some(open) = change.open.filter(|_| self.status_version < change.version) {
+            (self.open, self.status_version) = (open, change.version);
         }
     }
 
