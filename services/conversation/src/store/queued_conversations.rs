@@ -1,6 +1,8 @@
 //! How conversations wait in the queues of routing. A row counts while the conversation has its epoch, is open and unassigned: so it ends
 //! with the change of owner or the close, before the event about it arrives.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
@@ -20,57 +22,80 @@ use super::{
 };
 use crate::domain::{QueuedConversation, Status};
 
-/// Writes how a conversation waits, unless something newer is known. Returns whether it was written.
-pub(crate) async fn save(tx: &Tx, queued: &QueuedConversation, now: Time) -> Result<bool, DbErr> {
-    let (account, conversation) = (queued.account, queued.conversation);
+/// How conversations wait, in the order in which they are written: two transactions that write the same ones wait for each other, and never
+/// in a circle.
+pub(crate) type QueuedConversations = BTreeMap<(Uuid, AccountId), QueuedConversation>;
+
+/// Writes how conversations wait, each unless something newer is known. Returns those that were written.
+pub(crate) async fn save(tx: &Tx, queued: &QueuedConversations, now: Time) -> Result<Vec<Uuid>, DbErr> {
     let absent = OnConflict::column(Column::ConversationId).do_nothing().to_owned();
-    let new = Model {
-        conversation_id: conversation,
-        account_id: account,
+    let new = |queued: &QueuedConversation| Model {
+        conversation_id: queued.conversation,
+        account_id: queued.account,
         epoch: 0,
         waiting: false,
         team_ids: "[]".into(),
         version: 0,
         changed_at: now,
     };
-    let row = new.into_active_model().reset_all();
-    Entity::insert(row).on_conflict(absent).exec_without_returning(tx.conn()).await?;
-    let known = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::ConversationId.eq(conversation));
-    let known = known.lock_exclusive().one(tx.conn()).await?;
-    if known.is_none_or(|known| known.version >= queued.version) {
-        return Ok(false);
+    let rows = queued.values().map(|queued| new(queued).into_active_model().reset_all());
+    Entity::insert_many(rows).on_conflict(absent).exec_without_returning(tx.conn()).await?;
+    let known = find_versions_for_update(tx, queued).await?;
+    let is_newer = |queued: &&QueuedConversation| {
+        known.get(&(queued.conversation, queued.account)).is_some_and(|version| *version < queued.version)
+    };
+    let newer: Vec<&QueuedConversation> = queued.values().filter(is_newer).collect();
+    if newer.is_empty() {
+        return Ok(Vec::new());
     }
-    save_teams(tx, queued).await?;
-    let team_ids = serde_json::to_string(&queued.teams).map_err(|error| DbErr::Type(error.to_string()))?;
-    Entity::update_many()
-        .filter(Column::AccountId.eq(account))
-        .filter(Column::ConversationId.eq(conversation))
-        .col_expr(Column::Epoch, Expr::value(queued.epoch))
-        .col_expr(Column::Waiting, Expr::value(queued.waiting))
-        .col_expr(Column::TeamIds, Expr::value(team_ids))
-        .col_expr(Column::Version, Expr::value(queued.version))
-        .col_expr(Column::ChangedAt, Expr::value(now))
-        .exec(tx.conn())
-        .await?;
-    Ok(true)
+    save_teams(tx, &newer).await?;
+    let row = |queued: &&QueuedConversation| {
+        let team_ids = serde_json::to_string(&queued.teams).map_err(|error| DbErr::Type(error.to_string()))?;
+        let QueuedConversation { epoch, waiting, version, .. } = **queued;
+        Ok(Model { epoch, waiting, team_ids, version, ..new(queued) }.into_active_model().reset_all())
+    };
+    let rows = newer.iter().map(row).collect::<Result<Vec<_>, DbErr>>()?;
+    // The rows exist, and are locked.
+    let columns = [Column::Epoch, Column::Waiting, Column::TeamIds, Column::Version, Column::ChangedAt];
+    let exists = OnConflict::column(Column::ConversationId).update_columns(columns).to_owned();
+    Entity::insert_many(rows).on_conflict(exists).exec_without_returning(tx.conn()).await?;
+    Ok(newer.iter().map(|queued| queued.conversation).collect())
 }
 
-async fn save_teams(tx: &Tx, queued: &QueuedConversation) -> Result<(), DbErr> {
+/// The versions of the rows, locked until the transaction ends.
+async fn find_versions_for_update(
+    tx: &Tx,
+    queued: &QueuedConversations,
+) -> Result<BTreeMap<(Uuid, AccountId), i64>, DbErr> {
+    let (conversations, accounts): (BTreeSet<Uuid>, BTreeSet<AccountId>) = queued.keys().copied().unzip();
+    let rows = Entity::find()
+        .filter(Column::AccountId.is_in(accounts))
+        .filter(Column::ConversationId.is_in(conversations))
+        .order_by_asc(Column::ConversationId)
+        .lock_exclusive()
+        .all(tx.conn())
+        .await?;
+    Ok(rows.into_iter().map(|row| ((row.conversation_id, row.account_id), row.version)).collect())
+}
+
+/// Writes the teams of conversations whose rows are locked.
+async fn save_teams(tx: &Tx, queued: &[&QueuedConversation]) -> Result<(), DbErr> {
+    let accounts: BTreeSet<AccountId> = queued.iter().map(|queued| queued.account).collect();
     team::Entity::delete_many()
-        .filter(team::Column::AccountId.eq(queued.account))
-        .filter(team::Column::ConversationId.eq(queued.conversation))
+        .filter(team::Column::AccountId.is_in(accounts))
+        .filter(team::Column::ConversationId.is_in(queued.iter().map(|queued| queued.conversation)))
         .exec(tx.conn())
         .await?;
-    if !queued.waiting || queued.teams.is_empty() {
-        return Ok(());
+    let mut rows = Vec::new();
+    for queued in queued.iter().filter(|queued| queued.waiting) {
+        rows.extend(queued.teams.iter().map(|team_id| team::Model {
+            account_id: queued.account,
+            team_id: *team_id,
+            conversation_id: queued.conversation,
+            epoch: queued.epoch,
+        }));
     }
-    let row = |team_id: &Uuid| team::Model {
-        account_id: queued.account,
-        team_id: *team_id,
-        conversation_id: queued.conversation,
-        epoch: queued.epoch,
-    };
-    let rows = queued.teams.iter().map(|team| row(team).into_active_model().reset_all());
+    let rows = rows.into_iter().map(|row| row.into_active_model().reset_all());
     team::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
     Ok(())
 }

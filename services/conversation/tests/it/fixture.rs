@@ -332,11 +332,15 @@ impl Fixture {
 
     /// The event about how the conversation waits in its queue is handled.
     pub async fn handle_queue_changed(&self, id: &str, version: i32, epoch: i32, waiting: bool, teams: &[Uuid]) {
+        self.service.deliver_again(&self.queue_changed(id, version, epoch, waiting, teams)).await;
+        self.service.settled().await;
+    }
+
+    /// The event about how the conversation waits in its queue.
+    pub fn queue_changed(&self, id: &str, version: i32, epoch: i32, waiting: bool, teams: &[Uuid]) -> Event {
         let team_ids = teams.iter().map(Uuid::to_string).collect();
         let changed = ConversationQueueChanged { conversation_id: id.into(), epoch, waiting, team_ids };
-        let event = Event { version, ..event("assignment", self.account, &changed) };
-        self.service.deliver_again(&event).await;
-        self.service.settled().await;
+        Event { version, ..event("assignment", self.account, &changed) }
     }
 
     /// The assignment service assigns Ada.

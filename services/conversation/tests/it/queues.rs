@@ -30,6 +30,7 @@ use crate::{
 on_both_modes!(
     c9_the_inbox_of_a_team_has_what_waits_in_its_queues,
     c9_an_event_that_is_older_or_about_an_earlier_epoch_changes_nothing,
+    c9_of_many_events_at_once_the_newest_of_each_conversation_stays,
     c9_the_inbox_of_a_team_with_a_queue_is_complete_in_pages_and_has_nothing_twice,
     s2_what_waits_for_a_team_of_another_account_is_not_listed,
     a6_a_visitor_who_waits_sees_about_their_place_until_an_agent_has_the_chat,
@@ -101,6 +102,30 @@ async fn c9_an_event_that_is_older_or_about_an_earlier_epoch_changes_nothing(mod
     assert!(list(&fixture, of_team(team)).await.is_empty(), "an epoch that has not begun");
     fixture.assign_ada(&chat, 1).await;
     assert!(list(&fixture, of_team(team)).await.is_empty(), "she is no member");
+}
+
+async fn c9_of_many_events_at_once_the_newest_of_each_conversation_stays(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let (team, other) = (new_id(), new_id());
+    fixture.answer_team(team, &[], 1);
+    let (mut events, mut of_the_team) = (Vec::new(), Vec::new());
+    for number in 0..40 {
+        let chat = fixture.chat(&format!("v{number}")).await.id;
+        let waits = number % 2 == 0;
+        let newest = if waits { vec![team, other] } else { vec![other] };
+        events.push(fixture.queue_changed(&chat, 3, 1, true, &newest));
+        events.push(fixture.queue_changed(&chat, 1, 1, true, &[team]));
+        events.push(fixture.queue_changed(&chat, 2, 1, false, &[]));
+        if waits {
+            of_the_team.insert(0, chat);
+        }
+    }
+    for _ in 0..2 {
+        assert!(fixture.service.bus.publish(&events).await.iter().all(Result::is_ok));
+        fixture.service.settled().await;
+        assert_eq!(list(&fixture, of_team(team)).await, of_the_team);
+        events.iter_mut().for_each(|event| event.id = new_id().to_string());
+    }
 }
 
 async fn c9_the_inbox_of_a_team_with_a_queue_is_complete_in_pages_and_has_nothing_twice(mode: Mode) {
