@@ -29,7 +29,7 @@ const PASSES: [u32; 3] = [0, 2, 9];
 const SELDOM: [&str; 3] = ["timeouts-claimed", "timeouts-asked", "last-turn-performed"];
 
 /// Maximum time until a service reaches a kill point under load.
-const REACHED: Duration = Duration::from_secs(20);
+pub(super) const REACHED: Duration = Duration::from_secs(20);
 
 /// Time by which the clock is advanced: longer than the timeout of the sessions.
 const SILENCE: Duration = Duration::from_secs(61);
@@ -100,7 +100,7 @@ async fn kill_at_each_point(context: &mut Context, passes: &[u32]) -> Result<(us
             let dying = services.filter_map(|replicas| {
                 let point = *kill_points(replicas[0].service).get(round)?;
                 let passes = if SELDOM.contains(&point) { 0 } else { *passes };
-                Some(die_at(replicas.iter_mut().collect(), point, passes, log))
+                Some(die_at(replicas.iter_mut().collect(), point, passes, REACHED, log))
             });
             let mut dying = pin!(join_all(dying));
             let reached = loop {
@@ -121,17 +121,19 @@ async fn kill_at_each_point(context: &mut Context, passes: &[u32]) -> Result<(us
 }
 
 /// Restarts these replicas of a service so that they die at the kill point, waits until one has died, and starts them again without.
-/// Several, because some work is done by one replica only. Returns the name of the point, and whether it was reached.
+/// Several, because some work is done by one replica only. `within`: maximum time, with the restart. Returns the name of the point, and whether
+/// it was reached.
 pub(super) async fn die_at(
     mut replicas: Vec<&mut Replica>,
     point: &str,
     passes: u32,
+    within: Duration,
     log: &FaultLog,
 ) -> (String, Result<bool, Failure>) {
     let name = format!("{} {point} after {passes}", replicas[0].service.name());
     let number = log.start("kill", replicas[0].service.name());
     let result = async {
-        let until = Instant::now() + REACHED;
+        let until = Instant::now() + within;
         let waiting = replicas.iter_mut().map(async |replica| {
             replica.kill().await;
             replica.add_environment("FAILPOINTS", &format!("{point}={passes}*off->return"));

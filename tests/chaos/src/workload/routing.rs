@@ -2,9 +2,10 @@
 
 use frontdesk_proto::{
     assignment::v1::{
-        AgentCapacity, Availability, CreateRoutingPolicyRequest, DeactivateAgentRequest, HeartbeatRequest,
-        ReactivateAgentRequest, RoutingRules, SetAvailabilityRequest, UpdateAgentRequest, agent_capacity::Limit,
-        availability_service_client::AvailabilityServiceClient, roster_service_client::RosterServiceClient,
+        AgentCapacity, Availability, CreateOpeningHoursRequest, CreateRoutingPolicyRequest, DeactivateAgentRequest,
+        HeartbeatRequest, OpeningSchedule, ReactivateAgentRequest, RoutingRules, SetAvailabilityRequest,
+        UpdateAgentRequest, agent_capacity::Limit, availability_service_client::AvailabilityServiceClient,
+        opening_hours_service_client::OpeningHoursServiceClient, roster_service_client::RosterServiceClient,
         routing_policy_service_client::RoutingPolicyServiceClient,
     },
     conversation::v1::{
@@ -66,6 +67,28 @@ impl Driver {
             )
             .await;
         Some(created.ok()?.channel?.id)
+    }
+
+    /// Creates opening hours that are never open. Returns their id.
+    pub async fn create_closed_hours(&self, admin: &Caller, name: &str) -> Option<String> {
+        let schedule = Some(OpeningSchedule { time_zone: "UTC".into(), ..OpeningSchedule::default() });
+        let request = CreateOpeningHoursRequest { name: name.into(), schedule, request_id: request_id() };
+        let id = request.request_id.clone();
+        let call = ("CreateOpeningHours", "", id.as_str());
+        let created = self
+            .call_until_answered(
+                admin,
+                Service::Assignment,
+                call,
+                Value::Null,
+                |_| Value::Null,
+                |channel| {
+                    let request = request.clone();
+                    async move { OpeningHoursServiceClient::new(channel).create_opening_hours(request).await }
+                },
+            )
+            .await;
+        Some(created.ok()?.opening_hours?.id)
     }
 
     /// Ids of up to 50 open conversations of the agent.
