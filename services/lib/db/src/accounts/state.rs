@@ -253,7 +253,7 @@ impl AccountStates {
     /// error: when the database is away, none waits for several attempts.
     async fn read_once(&self, db: &Db) -> Result<(), DbErr> {
         let asked_at = Instant::now();
-        let mut failed = self.reading.lock().await;
+        let mut failed = self.reading.clone().lock_owned().await;
         if self.age().is_some_and(|age| age < MAX_AGE) {
             return Ok(());
         }
@@ -262,7 +262,10 @@ impl AccountStates {
         {
             return Err(error.clone());
         }
-        self.try_read(db, &mut failed).await
+        // In a task of its own: a call that is not waited for any more must not end the attempt, which others need.
+        let db = db.clone();
+        let reading = tokio::spawn(async move { db.accounts.try_read(&db, &mut failed).await });
+        reading.await.unwrap_or_else(|error| Err(DbErr::Custom(format!("reading the states of accounts: {error}"))))
     }
 
     async fn try_read(&self, db: &Db, failed: &mut Option<(Instant, DbErr)>) -> Result<(), DbErr> {

@@ -25,6 +25,9 @@ use crate::PeerInfo;
 /// How long a request may take to arrive.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Maximum time until it is known whether the account of a call is in use; the database answers in less, or is away.
+const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A refused call.
 pub(super) struct Rejection {
     status: Status,
@@ -60,6 +63,10 @@ impl Admission {
         let caller = self.authorize(access, &head, peer.as_ref()).await?;
         let audited = access.audited().then(|| caller.clone());
         let deadlines = self.deadlines(&head.headers, &caller);
+        if !access.serves_ended_accounts() {
+            let in_use = self.check_account(&caller, head.uri.path(), deadlines.answer).await;
+            in_use.map_err(|error| Rejection { status: error.into(), audited: audited.clone() })?;
+        }
         let unread = match &peer {
             Some(peer) if !access.streams() => self.limiter.answer_permit(&caller, peer)?,
             _ => None,
@@ -102,21 +109,20 @@ impl Admission {
             Rejection { status: error.into(), audited: access.audited().then(|| caller.clone()) }
         })?;
         apply_on_behalf_of(&mut caller, &head.headers)?;
-        if !access.serves_ended_accounts() {
-            self.check_account(&caller, head.uri.path()).await.map_err(|error| Rejection {
-                status: error.into(),
-                audited: access.audited().then(|| caller.clone()),
-            })?;
-        }
         Ok(caller)
     }
 
     /// Refuses a caller of an account that is suspended or has ended. Services may act for a suspended one: what began before ends, and its
-    /// data is read.
-    async fn check_account(&self, caller: &Caller, path: &str) -> Result<(), ApiError> {
+    /// data is read. A database that is away delays no call beyond its deadline, nor beyond [`ACCOUNT_TIMEOUT`].
+    async fn check_account(&self, caller: &Caller, path: &str, answer_by: Instant) -> Result<(), ApiError> {
         let package = |package: &str| path.trim_start_matches('/').starts_with(package.trim_end_matches("v1"));
         let Some((_, db)) = self.accounts.iter().find(|(name, _)| package(name)) else { return Ok(()) };
-        let state = db.account_state(caller.account).await.map_err(|error| ApiError::database(&error))?;
+        let until = answer_by.min(Instant::now() + ACCOUNT_TIMEOUT);
+        let state = match tokio::time::timeout_at(until, db.account_state(caller.account)).await {
+            Ok(state) => state.map_err(|error| ApiError::database(&error))?,
+            Err(_) if until == answer_by => return Err(deadline_exceeded()),
+            Err(_) => return Err(ApiError::unavailable("the database cannot be reached now; try again")),
+        };
         match state {
             AccountState::Active => Ok(()),
             AccountState::Suspended if caller.kind == CallerKind::Service => Ok(()),
@@ -163,7 +169,7 @@ mod tests {
     use frontdesk_audit::AuditLog;
     use frontdesk_auth::{ACCOUNT_HEADER, AccessMap, Claims, DevelopmentKey, Identity};
     use frontdesk_clock::Clock;
-    use frontdesk_db::AccountId;
+    use frontdesk_db::{AccountId, DatabaseUrl, Db, DbSettings};
     use futures::{FutureExt, StreamExt, stream};
     use http_body_util::{BodyExt, Full, StreamBody};
     use tonic_types::StatusExt;
@@ -239,6 +245,32 @@ mod tests {
         }
         let status = server.call(&[("authorization", &server.agent())], empty_message()).await;
         assert_eq!(status.message(), "admitted");
+    }
+
+    #[tokio::test]
+    async fn r14_a_database_that_is_away_delays_a_call_by_a_second_at_most() {
+        // It accepts connections and answers nothing.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = DatabaseUrl(format!("postgres://frontdesk@{}/frontdesk", silent.local_addr().unwrap()));
+        let db = Db::connect(&DbSettings { url, max_connections: None }, &Clock::system()).await.unwrap();
+        let mut server = Server::new(&LimitSettings::default());
+        let admission = Arc::into_inner(server.admission).unwrap().with_accounts(vec![("frontdesk.", db)]);
+        server.admission = Arc::new(admission);
+        let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap();
+        let agent = server.key.verify(&token(&server.key, CallerKind::Agent)).unwrap();
+        let asks = |access: &Access| {
+            !access.audited() && !access.streams() && !access.serves_ended_accounts() && access.check(&agent).is_ok()
+        };
+        server.method = access.iter().find(|(_, access)| asks(access)).unwrap().0.to_owned();
+        let authorization = server.agent();
+        let began = Instant::now();
+        let headers = [("authorization", authorization.as_str())];
+        let away = server.call(&headers, empty_message()).await;
+        assert_eq!(away.code(), Code::Unavailable, "{away:?}");
+        assert!(away.get_details_retry_info().is_some(), "{away:?}");
+        let late = server.call(&[headers[0], ("grpc-timeout", "200m")], empty_message()).await;
+        assert_eq!(late.code(), Code::DeadlineExceeded, "{late:?}");
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     }
 
     #[tokio::test]
