@@ -113,6 +113,7 @@ pub(super) fn suppression(suppression: Suppression, email: String) -> proto::Sup
         SuppressionReason::Bounced => proto::SuppressionReason::Bounced,
         SuppressionReason::Complained => proto::SuppressionReason::Complained,
         SuppressionReason::Added => proto::SuppressionReason::Added,
+        SuppressionReason::Other => proto::SuppressionReason::Other,
     };
     proto::Suppression {
         id: suppression.id.to_string(),

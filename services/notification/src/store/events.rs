@@ -100,6 +100,7 @@ impl From<SkipReason> for proto::SkipReason {
             SkipReason::ConversationLimit => Self::ConversationLimit,
             SkipReason::RecipientLimit => Self::RecipientLimit,
             SkipReason::AccountLimit => Self::AccountLimit,
+            SkipReason::Other => Self::Other,
         }
     }
 }

@@ -184,7 +184,7 @@ fn to_domain(row: Model) -> Result<Suppression, DbErr> {
         id: row.id,
         account: row.account_id,
         address_hash: row.address_hash,
-        reason: super::parse("suppressions.reason", &row.reason, SuppressionReason::parse)?,
+        reason: SuppressionReason::parse(&row.reason),
         status_code: row.status_code,
         delivery: row.delivery_id,
         created_at: row.created_at,

@@ -93,10 +93,6 @@ fn to_row(decision: &TranscriptDecision) -> Model {
 }
 
 fn to_domain(row: Model) -> Result<TranscriptDecision, DbErr> {
-    let skip_reason = row
-        .skip_reason
-        .map(|name| super::parse("transcript_decisions.skip_reason", &name, SkipReason::parse))
-        .transpose()?;
     Ok(TranscriptDecision {
         id: row.id,
         close: ConversationClose {
@@ -119,7 +115,7 @@ fn to_domain(row: Model) -> Result<TranscriptDecision, DbErr> {
                 token_email_unusable: row.token_email_unusable,
             },
         },
-        skip_reason,
+        skip_reason: row.skip_reason.as_deref().map(SkipReason::parse),
         delivery: row.delivery_id,
         created_at: row.created_at,
     })

@@ -15,6 +15,7 @@ on_both_modes!(
     t3_a_decision_is_explained_with_its_delivery,
     t3_without_a_decision_the_caller_knows_whether_one_comes,
     t2_an_address_in_the_token_that_was_not_used_is_named,
+    t3_a_reason_of_a_later_release_is_read_as_another_one,
     s2_another_accounts_decision_is_not_found,
 );
 
@@ -66,6 +67,18 @@ async fn t2_an_address_in_the_token_that_was_not_used_is_named(mode: Mode) {
     let decision = chat.explain(1).await.unwrap().decision.unwrap();
     assert_eq!((decision.skip_reason(), decision.token_email_unusable), (SkipReason::NoAddress, true));
     assert!(decision.explanation.contains("the address in the visitor's token"), "{decision:?}");
+}
+
+async fn t3_a_reason_of_a_later_release_is_read_as_another_one(mode: Mode) {
+    let chat = Chat::closed(mode).await;
+    let closed = ConversationClosed { email_usable: false, ..chat.closed_event() };
+    chat.fixture.service.publish("conversation", chat.account().id, &closed).await;
+    chat.fixture.service.settled().await;
+    assert_eq!(chat.explain(1).await.unwrap().decision.unwrap().skip_reason(), SkipReason::NoAddress);
+    chat.fixture.execute("UPDATE transcript_decisions SET skip_reason = 'OF_A_LATER_RELEASE'").await;
+    let decision = chat.explain(1).await.unwrap().decision.unwrap();
+    assert_eq!((decision.send, decision.skip_reason()), (false, SkipReason::Other));
+    assert!(decision.explanation.contains("a later release"), "{decision:?}");
 }
 
 async fn s2_another_accounts_decision_is_not_found(mode: Mode) {
