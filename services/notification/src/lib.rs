@@ -77,8 +77,8 @@ pub struct App {
     /// Permits to compose previews, which hold a whole transcript in memory.
     pub(crate) previews: Arc<Semaphore>,
     pub(crate) links: TranscriptLinks,
-    /// Permits for answers to links.
-    pub(crate) linked: Arc<Semaphore>,
+    /// Room for answers to links.
+    pub(crate) linked: Arc<web::Answers>,
     pub(crate) attempts: AttemptCounter,
     pub(crate) shutdown: CancellationToken,
 }
@@ -116,7 +116,7 @@ impl Service for App {
             due: Arc::default(),
             previews: Arc::new(Semaphore::new(settings.previews_at_once)),
             links: TranscriptLinks::new(context.secret.clone(), &settings.public_url),
-            linked: Arc::new(Semaphore::new(web::MAX_ANSWERS)),
+            linked: Arc::new(web::Answers::new()),
             attempts: AttemptCounter::new(),
             shutdown: context.shutdown,
             settings: Arc::new(settings),

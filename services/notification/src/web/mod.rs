@@ -1,6 +1,8 @@
 //! Plain HTTP on the listener for browsers: whole transcripts, which mails link (rule T6), and parts of previews (rule T9). A signed link is the
 //! permission.
 
+mod answers;
+
 use std::{io, time::Duration};
 
 use axum::{
@@ -18,12 +20,12 @@ use axum::{
     routing::get,
 };
 use futures::{Stream, StreamExt, stream};
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
 
+pub(crate) use self::answers::Answers;
+use self::answers::{Full, Room};
 use crate::{
     App,
     conversation::ThreadPages,
@@ -31,12 +33,6 @@ use crate::{
     mail::WholePage,
     queries::{self, PREVIEWS_PATH, TRANSCRIPTS_PATH, TranscriptData, TranscriptPart},
 };
-
-/// Maximum number of links that a replica answers at the same time.
-pub(crate) const MAX_ANSWERS: usize = 16;
-
-/// How long a request waits for one of those that are being answered to end.
-const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// Maximum time until an answer is read. Then it is aborted.
 const MAX_TIME: Duration = Duration::from_secs(300);
@@ -61,21 +57,21 @@ pub(crate) fn routes(app: &App) -> Router {
 /// The whole transcript of a mail, as a page.
 async fn whole_transcript(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Answer> {
     let (account, delivery) = app.links.verify_whole(&token).map_err(|_| Answer::INVALID_LINK)?;
-    let permit = permit(&app).await?;
+    let room = room(&app, delivery).await?;
     let opened =
         queries::open_whole_transcript(&app, account, delivery).await.map_err(|error| Answer::failed(&error))?;
     let (data, pages) = opened.ok_or(Answer::GONE)?;
     let page = WholePage::try_new(&data.transcript, &data.language);
     let page = page.map_err(|error| Answer::failed(&NotificationError::Internal(error.to_string())))?;
     let writing = Writing { data, pages, page, step: Step::Top };
-    let body = Body::from_stream(limited(writing.into_stream(), permit));
+    let body = Body::from_stream(limited(writing.into_stream(), room));
     Ok((headers("text/html; charset=utf-8", "inline"), body).into_response())
 }
 
 /// A part of a preview, as a file.
 async fn previewed_part(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Answer> {
     let preview = app.links.verify_preview(&token).map_err(|_| Answer::INVALID_LINK)?;
-    let permit = permit(&app).await?;
+    let room = room(&app, preview.query.conversation).await?;
     let part = queries::preview_linked_part(&app, &preview).await.map_err(|error| Answer::failed(&error))?;
     let (media_type, disposition) = match preview.query.part {
         Some(TranscriptPart::Html) => ("text/html; charset=utf-8", "attachment; filename=\"transcript.html\""),
@@ -83,14 +79,14 @@ async fn previewed_part(State(app): State<App>, Path(token): Path<String>) -> Re
         Some(TranscriptPart::Mail) => ("message/rfc822", "attachment; filename=\"transcript.eml\""),
         Some(TranscriptPart::Text) | None => ("text/plain; charset=utf-8", "attachment; filename=\"transcript.txt\""),
     };
-    Ok((headers(media_type, disposition), Body::from_stream(limited(pieces(part), permit))).into_response())
+    Ok((headers(media_type, disposition), Body::from_stream(limited(pieces(part), room))).into_response())
 }
 
-async fn permit(app: &App) -> Result<OwnedSemaphorePermit, Answer> {
-    match timeout(MAX_WAIT, app.linked.clone().acquire_owned()).await {
-        Ok(Ok(permit)) => Ok(permit),
-        Ok(Err(_)) | Err(_) => Err(Answer::BUSY),
-    }
+async fn room(app: &App, transcript: Uuid) -> Result<Room, Answer> {
+    app.linked.room(transcript).await.map_err(|full| match full {
+        Full::OfAll => Answer::BUSY,
+        Full::OfOne => Answer::READ_ELSEWHERE,
+    })
 }
 
 fn headers(media_type: &'static str, disposition: &'static str) -> [(HeaderName, &'static str); 7] {
@@ -165,15 +161,15 @@ fn pieces(part: Vec<u8>) -> impl Stream<Item = io::Result<Vec<u8>>> + Send + 'st
     })
 }
 
-/// An answer of [`MAX_TIME`] at most, which holds the permit until its end.
+/// An answer of [`MAX_TIME`] at most, which holds its room until its end.
 fn limited<T: Send + 'static>(
     answer: impl Stream<Item = io::Result<T>> + Send + 'static,
-    permit: OwnedSemaphorePermit,
+    room: impl Send + 'static,
 ) -> impl Stream<Item = io::Result<T>> + Send + 'static {
     let deadline = Instant::now() + MAX_TIME;
     // A client that reads nothing asks for no further piece, and must not keep others waiting.
     let hold = AbortOnDropHandle::new(tokio::spawn(async move {
-        let _permit = permit;
+        let _room = room;
         sleep_until(deadline).await;
     }));
     stream::unfold(Some((Box::pin(answer), hold)), move |rest| async move {
@@ -205,6 +201,10 @@ impl Answer {
         status: StatusCode::SERVICE_UNAVAILABLE,
         text: "Too many transcripts are being read; try again in a few seconds.",
     };
+    const READ_ELSEWHERE: Self = Self {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        text: "This transcript is being read several times at once; try again in a few seconds.",
+    };
 
     /// The cause goes to the log.
     fn failed(error: &NotificationError) -> Self {
@@ -226,7 +226,7 @@ impl IntoResponse for Answer {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
         }
         response

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use axum::{
     body::{Body, to_bytes},
-    http::{HeaderMap, Request, StatusCode, header::CONTENT_SECURITY_POLICY},
+    http::{
+        HeaderMap, Request, StatusCode,
+        header::{CONTENT_SECURITY_POLICY, RETRY_AFTER},
+    },
 };
 use frontdesk_notification::NotificationSettings;
 use frontdesk_proto::{
@@ -24,6 +27,7 @@ use crate::{
 on_both_modes!(
     t6_a_transcript_too_long_for_a_mail_links_the_whole,
     t6_a_link_to_a_whole_transcript_ends,
+    s4_who_holds_one_link_takes_a_part_of_the_answers,
     x2_a_link_to_a_whole_transcript_opens_nothing_after_an_erasure,
     t9_a_large_part_has_a_hash_and_a_link,
     t9_without_a_public_address_there_is_no_link,
@@ -106,6 +110,30 @@ async fn t6_a_link_to_a_whole_transcript_ends(mode: Mode) {
     let url = link(&chat).await;
     chat.fixture.service.clock.advance(Duration::from_secs(31 * 24 * 3600)).unwrap();
     assert_eq!(get(&chat, &url).await.0, StatusCode::FORBIDDEN);
+}
+
+async fn s4_who_holds_one_link_takes_a_part_of_the_answers(mode: Mode) {
+    let chat = long_chat(mode).await;
+    mailed(&chat).await;
+    let url = link(&chat).await;
+    let open = || async {
+        let request = Request::get(url.strip_prefix(PUBLIC_URL).unwrap()).body(Body::empty()).unwrap();
+        chat.fixture.service.http.clone().oneshot(request).await.unwrap()
+    };
+    // Each is in progress until it is read.
+    let mut unread = Vec::new();
+    let refused = loop {
+        let response = open().await;
+        if response.status() != StatusCode::OK {
+            break response;
+        }
+        unread.push(response);
+    };
+    assert!((1..16).contains(&unread.len()), "{}", unread.len());
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(refused.headers().contains_key(RETRY_AFTER));
+    drop(unread);
+    wait_for("room for the next answer", || async { (open().await.status() == StatusCode::OK).then_some(()) }).await;
 }
 
 async fn x2_a_link_to_a_whole_transcript_opens_nothing_after_an_erasure(mode: Mode) {
