@@ -8,7 +8,7 @@ use crate::{
     App,
     domain::{Bounce, BounceKind, Suppression, SuppressionReason},
     error::NotificationError,
-    store,
+    mail, store,
 };
 
 /// Which mail a report is about.
@@ -40,7 +40,12 @@ pub(crate) async fn report_bounce(
     store::mail_counts::lock(&tx, account).await?;
     let found = match &command.mail {
         ReportedMail::Delivery(id) => store::deliveries::find_for_update(&tx, account, *id).await?,
-        ReportedMail::MessageId(id) => store::deliveries::find_by_message_id_for_update(&tx, account, id).await?,
+        ReportedMail::MessageId(message_id) => match mail::delivery_of(message_id) {
+            Some(id) => store::deliveries::find_for_update(&tx, account, id)
+                .await?
+                .filter(|delivery| delivery.mail_message_id == *message_id),
+            None => None,
+        },
     };
     let mut delivery = found.ok_or(NotificationError::NotFound("delivery"))?;
     let now = tx.now().await?;

@@ -66,6 +66,11 @@ pub(crate) fn message_id(delivery: Uuid, from: &str) -> String {
     format!("<{delivery}@{domain}>")
 }
 
+/// Returns the delivery whose mail may have this Message-ID. None: no mail of ours has it.
+pub(crate) fn delivery_of(message_id: &str) -> Option<Uuid> {
+    message_id.strip_prefix('<')?.split_once('@')?.0.parse().ok()
+}
+
 /// Returns the id under which mail clients show the mails of a conversation as one thread. No mail has it.
 fn thread_id(conversation: Uuid, from: &str) -> String {
     message_id(conversation, from).replacen('<', "<conversation.", 1)

@@ -23,7 +23,7 @@ pub(crate) use code::{CodeMail, compose as compose_code};
 pub(crate) use dkim::DkimKeys;
 pub(crate) use json::json;
 pub(crate) use language::{Language, is_language, language, languages, own_language, shipped_words};
-pub(crate) use message::{ComposeError, ComposedMail, Envelope, OptionalHeaders, message_id};
+pub(crate) use message::{ComposeError, ComposedMail, Envelope, OptionalHeaders, delivery_of, message_id};
 pub(crate) use own_template::TemplateFault;
 pub(crate) use parts::Style;
 pub(crate) use text::{one_line, server_response};

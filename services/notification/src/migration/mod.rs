@@ -46,6 +46,10 @@ impl MigratorTrait for Migrator {
             Box::new(frontdesk_db::ACCOUNT_STATES),
             Box::new(Sql { name: "notification_015_rows_of_accounts", text: include_str!("015_rows_of_accounts.sql") }),
             Box::new(frontdesk_outbox::OUTBOX_PROGRESS),
+            Box::new(Sql {
+                name: "notification_016_fewer_indexes_of_deliveries",
+                text: include_str!("016_fewer_indexes_of_deliveries.sql"),
+            }),
         ]
     }
 }

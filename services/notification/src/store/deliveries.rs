@@ -55,16 +55,6 @@ pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, id: Uuid) -> Re
     query.lock_exclusive().one(tx.conn()).await?.map(to_domain).transpose()
 }
 
-/// Returns the delivery with this Message-ID, locked until the transaction ends.
-pub(crate) async fn find_by_message_id_for_update(
-    tx: &Tx,
-    account: AccountId,
-    message_id: &str,
-) -> Result<Option<Delivery>, DbErr> {
-    let query = find_known().filter(Column::AccountId.eq(account)).filter(Column::MailMessageId.eq(message_id));
-    query.lock_exclusive().one(tx.conn()).await?.map(to_domain).transpose()
-}
-
 /// Returns the recipients of these deliveries, as far as they are known.
 pub(crate) async fn list_recipients<C: ConnectionTrait>(
     db: &C,
