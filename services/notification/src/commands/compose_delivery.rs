@@ -122,7 +122,7 @@ async fn compose(app: &App, delivery: &Delivery, date: Time) -> Result<ComposedM
         envelope.message_id.clone_from(&delivery.mail_message_id);
     }
     // Rendering a long transcript takes tens of milliseconds and must not block the threads that serve calls.
-    tokio::task::spawn_blocking(move || mail::compose(&data.transcript, &data.language, &envelope))
+    tokio::task::spawn_blocking(move || data.compose(&envelope))
         .await
         .map_err(|error| NotComposed::Error(NotificationError::Internal(error.to_string())))?
         .map_err(|error| NotComposed::Failed(format!("The mail cannot be composed: {error}.")))
@@ -183,6 +183,7 @@ async fn gather(app: &App, delivery: &Delivery, date: Time) -> Result<(Transcrip
         max_bytes: delivery.max_transcript_bytes,
         delivery: Some(delivery.id),
         date,
+        renders: true,
     };
     let data = gather_transcript(app, &query).await?;
     let (recipient, missing) = if as_closed {

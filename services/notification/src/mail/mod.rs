@@ -12,10 +12,12 @@ mod message;
 mod own_template;
 mod parts;
 mod quoted_printable;
+mod rows;
 mod sample;
 mod templates;
 mod text;
 mod transcript;
+mod values;
 mod whole_page;
 
 pub(crate) use agent::{Notices, compose as compose_agent_mail, subject as agent_mail_subject};
@@ -26,6 +28,7 @@ pub(crate) use language::{Language, is_language, language, languages, own_langua
 pub(crate) use message::{ComposeError, ComposedMail, Envelope, OptionalHeaders, delivery_of, message_id};
 pub(crate) use own_template::TemplateFault;
 pub(crate) use parts::Style;
+pub(crate) use rows::{Rows, compose_rows, render_rows};
 pub(crate) use text::{one_line, server_response};
 pub(crate) use transcript::{
     SampleMail, compose, default_subject, html, max_bytes_of_lines, max_rendered_size, rendered_size, sample_mail,

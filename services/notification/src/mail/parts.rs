@@ -2,12 +2,14 @@
 
 use frontdesk_clock::Time;
 use jiff::{civil::Date, tz::TimeZone};
+use minijinja::Value;
 use serde::Serialize;
 
 use super::{
     language::{Language, fill},
     text::{body_lines, one_line, visible_url},
     transcript::local,
+    values::fields,
 };
 use crate::domain::{Attachment, Block, File, Insert, InsertContent, Message, Span, link};
 
@@ -44,6 +46,44 @@ pub(super) struct Card {
     url: String,
     linked: bool,
     note: String,
+}
+
+impl From<Part> for Value {
+    fn from(part: Part) -> Self {
+        match part {
+            Part::Paragraph { lines } => fields([("kind", "paragraph".into()), ("lines", line_values(lines))]),
+            Part::List { numbered, points } => fields([
+                ("kind", "list".into()),
+                ("numbered", numbered.into()),
+                ("points", points.into_iter().map(line_values).collect()),
+            ]),
+            Part::Card(Card { title, lines, url, linked, note }) => fields([
+                ("kind", "card".into()),
+                ("title", title.into()),
+                ("lines", lines.into_iter().collect()),
+                ("url", url.into()),
+                ("linked", linked.into()),
+                ("note", note.into()),
+            ]),
+        }
+    }
+}
+
+fn line_values(lines: Vec<Line>) -> Value {
+    lines.into_iter().map(|line| line.into_iter().collect::<Value>()).collect()
+}
+
+impl From<SpanView> for Value {
+    fn from(span: SpanView) -> Self {
+        let SpanView { text, bold, italic, url, linked } = span;
+        fields([
+            ("text", text.into()),
+            ("bold", bold.into()),
+            ("italic", italic.into()),
+            ("url", url.into()),
+            ("linked", linked.into()),
+        ])
+    }
 }
 
 /// How a transcript is written.

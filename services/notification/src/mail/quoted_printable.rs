@@ -19,17 +19,82 @@ pub(super) fn body(text: String) -> Body {
 
 /// Returns whether the mail library encodes the text so, and the text has the line ends of mails.
 fn is_chosen(text: &str) -> bool {
-    let (mut last, mut is_long) = (0, false);
-    for (at, _) in text.match_indices('\n') {
-        if !text[..at].ends_with('\r') {
-            return false;
+    Shape::of(text, true).is_chosen(text.len())
+}
+
+/// What decides about the encoding of a text.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    /// Each line ends as in mails.
+    has_line_ends: bool,
+    /// A line is longer than an encoded one.
+    is_long: bool,
+    is_ascii: bool,
+    /// Number of bytes that are no visible characters of ASCII, nor blanks.
+    escaped: usize,
+}
+
+impl Shape {
+    /// `begins`: no other piece of the text is before this one.
+    fn of(text: &str, begins: bool) -> Self {
+        // The library counts the end of the line before, which the first one does not have.
+        let (mut start, mut end_before, mut is_long, mut has_line_ends) = (0, usize::from(!begins), false, true);
+        for (at, _) in text.match_indices('\n') {
+            has_line_ends &= text[..at].ends_with('\r');
+            is_long |= at - start + end_before >= MAX_LINE;
+            (start, end_before) = (at + 1, 1);
         }
-        is_long |= at - last >= MAX_LINE;
-        last = at;
+        is_long |= text.len() - start + end_before >= MAX_LINE;
+        let escaped = text.bytes().filter(|byte| !matches!(byte, b'\t' | b' '..=b'~')).count();
+        Self { has_line_ends, is_long, is_ascii: text.is_ascii(), escaped }
     }
-    is_long |= text.len() - last >= MAX_LINE;
-    let escaped = || text.bytes().filter(|byte| !matches!(byte, b'\t' | b' '..=b'~')).count();
-    (is_long || !text.is_ascii()) && escaped() <= text.len() / 3
+
+    /// Returns the shape of a text of two pieces, the first of which ends with a line.
+    fn and(self, next: Self) -> Self {
+        Self {
+            has_line_ends: self.has_line_ends && next.has_line_ends,
+            is_long: self.is_long || next.is_long,
+            is_ascii: self.is_ascii && next.is_ascii,
+            escaped: self.escaped + next.escaped,
+        }
+    }
+
+    /// `length`: that of the text (bytes).
+    fn is_chosen(self, length: usize) -> bool {
+        self.has_line_ends && (self.is_long || !self.is_ascii) && self.escaped <= length / 3
+    }
+}
+
+/// A piece of a text, and its encoding, which is used if the whole text is encoded so.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    text: String,
+    encoded: Vec<u8>,
+    shape: Shape,
+}
+
+impl Piece {
+    /// Encodes a piece. `begins`: no other one is before it.
+    pub(super) fn new(text: String, begins: bool) -> Self {
+        Self { encoded: encode(text.as_bytes()), shape: Shape::of(&text, begins), text }
+    }
+}
+
+/// Returns the body of a part that consists of these pieces, each of which ends with a line, but for the last. It is that of [`body`] for the
+/// whole text.
+pub(super) fn body_of(pieces: Vec<Piece>) -> Body {
+    let length: usize = pieces.iter().map(|piece| piece.text.len()).sum();
+    let shape = pieces.iter().map(|piece| piece.shape).reduce(Shape::and);
+    if shape.is_some_and(|shape| shape.is_chosen(length)) {
+        let mut encoded = Vec::with_capacity(pieces.iter().map(|piece| piece.encoded.len()).sum());
+        // Each is freed when it is copied.
+        for piece in pieces {
+            encoded.extend_from_slice(&piece.encoded);
+        }
+        Body::dangerous_pre_encoded(encoded, ContentTransferEncoding::QuotedPrintable)
+    } else {
+        Body::new(pieces.into_iter().map(|piece| piece.text).collect::<String>())
+    }
 }
 
 /// Returns whether the byte stands for itself.
@@ -158,6 +223,10 @@ mod tests {
             let (ours, library) = (body(text.clone()), Body::new(text.clone()));
             assert_eq!(ours.encoding(), library.encoding(), "{text:?}");
             assert!(ours.as_ref() == library.as_ref(), "{text:?}: {:?}", String::from_utf8_lossy(ours.as_ref()));
+            let lines = text.split_inclusive("\r\n").enumerate();
+            let pieces = body_of(lines.map(|(number, line)| Piece::new(line.to_owned(), number == 0)).collect());
+            assert_eq!(pieces.encoding(), library.encoding(), "{text:?}");
+            assert!(pieces.as_ref() == library.as_ref(), "{text:?}: {:?}", String::from_utf8_lossy(pieces.as_ref()));
         });
     }
 }

@@ -21,12 +21,33 @@ const SOURCES: [(&str, &str); 11] = [
     ("transcript_row.txt", include_str!("templates/transcript_row.txt")),
 ];
 
-/// The rows in `transcript.html`.
-const ROWS: &str = "{% for row in rows %}\n{% include \"transcript_row.html\" %}\n{% endfor %}\n";
+/// A part of a transcript's mail in pieces, for one that is written while its lines are read: names of the templates of what is before the rows,
+/// of the rows, and of what is after them.
+pub(super) struct Pieces {
+    pub(super) top: &'static str,
+    pub(super) rows: &'static str,
+    pub(super) bottom: &'static str,
+    /// The template that they are pieces of.
+    whole: &'static str,
+    /// The source of the rows.
+    source: &'static str,
+}
 
-/// Names of what is before and after them, for a transcript that is written part by part.
-pub(super) const TOP: &str = "transcript_top.html";
-pub(super) const BOTTOM: &str = "transcript_bottom.html";
+pub(super) const HTML: Pieces = Pieces {
+    top: "transcript_top.html",
+    rows: "transcript_rows.html",
+    bottom: "transcript_bottom.html",
+    whole: "transcript.html",
+    source: "{% for row in rows %}\n{% include \"transcript_row.html\" %}\n{% endfor %}\n",
+};
+
+pub(super) const TEXT: Pieces = Pieces {
+    top: "transcript_top.txt",
+    rows: "transcript_rows.txt",
+    bottom: "transcript_bottom.txt",
+    whole: "transcript.txt",
+    source: "{% for row in rows %}\n{% include \"transcript_row.txt\" %}\n{% endfor %}\n",
+};
 
 static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLock::new(|| {
     let mut templates = Environment::new();
@@ -37,9 +58,13 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
     for (name, source) in SOURCES {
         templates.add_template(name, source)?;
     }
-    if let Some((top, bottom)) = source("transcript.html").split_once(ROWS) {
-        templates.add_template(TOP, top)?;
-        templates.add_template(BOTTOM, bottom)?;
+    for pieces in [HTML, TEXT] {
+        if let Some((top, bottom)) = source(pieces.whole).split_once(pieces.source) {
+            // The engine drops the end of the last line of a source.
+            templates.add_template_owned(pieces.top, format!("{top}\n"))?;
+            templates.add_template(pieces.rows, pieces.source)?;
+            templates.add_template(pieces.bottom, bottom)?;
+        }
     }
     Ok(templates)
 });
@@ -75,7 +100,7 @@ pub(super) fn environment(ending: &str) -> Result<Environment<'static>, minijinj
     let shipped = TEMPLATES.as_ref().map_err(|error| minijinja::Error::new(error.kind(), error.to_string()))?;
     let mut templates = shipped.clone();
     let others = SOURCES.iter().map(|(name, _)| *name).filter(|name| !name.ends_with(ending));
-    for name in others.chain([TOP, BOTTOM]) {
+    for name in others.chain([HTML, TEXT].into_iter().flat_map(|pieces| [pieces.top, pieces.rows, pieces.bottom])) {
         templates.remove_template(name);
     }
     Ok(templates)

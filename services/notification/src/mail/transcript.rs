@@ -16,6 +16,7 @@ use super::{
     sample::sample,
     templates,
     text::one_line,
+    values::fields,
 };
 use crate::domain::{Author, Content, Transcript, TranscriptLine};
 
@@ -64,6 +65,31 @@ pub(super) enum Row<'a> {
         lines: Vec<String>,
         buttons: Vec<String>,
     },
+}
+
+impl From<Row<'_>> for Value {
+    fn from(row: Row<'_>) -> Self {
+        match row {
+            Row::Day { text } => fields([("kind", "day".into()), ("text", text.into())]),
+            Row::Note { time, text, link_text, url } => fields([
+                ("kind", "note".into()),
+                ("time", time.into()),
+                ("text", text.into()),
+                ("link_text", link_text.into()),
+                ("url", url.into()),
+            ]),
+            Row::Message { author, label, name, time, parts, lines, buttons } => fields([
+                ("kind", "message".into()),
+                ("author", author.into()),
+                ("label", label.into()),
+                ("name", name.into()),
+                ("time", time.into()),
+                ("parts", parts.into_iter().collect()),
+                ("lines", lines.into_iter().collect()),
+                ("buttons", buttons.into_iter().collect()),
+            ]),
+        }
+    }
 }
 
 /// Composes the mail of a transcript.
@@ -207,6 +233,11 @@ fn row_size(row: Row<'_>) -> Result<usize, ComposeError> {
 }
 
 pub(super) fn view<'a>(transcript: &'a Transcript, language: &'a Language, subject: &str) -> View<'a> {
+    View { rows: rows(transcript, language), ..view_around_rows(transcript, language, subject) }
+}
+
+/// Returns the values of what is around the rows.
+pub(super) fn view_around_rows<'a>(transcript: &'a Transcript, language: &'a Language, subject: &str) -> View<'a> {
     let words = &language.words;
     let messages: usize = transcript
         .lines
@@ -237,7 +268,7 @@ pub(super) fn view<'a>(transcript: &'a Transcript, language: &'a Language, subje
         page_title: one_line(&transcript.page_title, 300),
         page_url,
         page_linked,
-        rows: rows(transcript, language),
+        rows: Vec::new(),
     }
 }
 

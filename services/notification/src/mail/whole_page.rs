@@ -6,8 +6,8 @@ use super::{
     ComposeError,
     language::Language,
     parts::Style,
-    templates::{self, BOTTOM, TOP},
-    transcript::{Row, RowView, day, default_subject, local, row, view},
+    templates::{self, HTML},
+    transcript::{Row, RowView, day, default_subject, local, row, view_around_rows},
 };
 use crate::domain::{Transcript, TranscriptLine};
 
@@ -23,13 +23,12 @@ impl WholePage {
     /// Begins the page of a transcript, whose lines are written later.
     pub(crate) fn try_new(transcript: &Transcript, language: &Language) -> Result<Self, ComposeError> {
         let subject = default_subject(language, &transcript.channel, transcript.to_visitor);
-        let mut view = view(transcript, language, &subject);
+        let mut view = view_around_rows(transcript, language, &subject);
         // It has the number of messages, which is not known yet, for lists of mails.
         view.preheader.clear();
         let values = templates::values(&view);
-        let [top, bottom] = [TOP, BOTTOM].map(|name| templates::render_values(name, &values));
-        // Rendering drops the end of its last line.
-        Ok(Self { top: top? + "\r\n", bottom: bottom?, shown: None })
+        let [top, bottom] = [HTML.top, HTML.bottom].map(|name| templates::render_values(name, &values));
+        Ok(Self { top: top?, bottom: bottom?, shown: None })
     }
 
     /// Returns what is before the lines.

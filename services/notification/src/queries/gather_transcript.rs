@@ -4,12 +4,12 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-use super::find_language;
+use super::{find_language, render_ahead::RenderAhead};
 use crate::{
     App,
     conversation::{CallError, Channel, ThreadPages, ThreadRange},
     domain::{Contact, Excerpt, Sender, Transcript, TranscriptLine, VisitorName, zone},
-    mail::{self, ComposeError, DkimKeys, Envelope, Language, OptionalHeaders, Style, one_line},
+    mail::{self, ComposeError, ComposedMail, DkimKeys, Envelope, Language, OptionalHeaders, Rows, Style, one_line},
 };
 
 /// Maximum length of a subject (characters).
@@ -38,6 +38,8 @@ pub(crate) struct TranscriptQuery<'a> {
     pub(crate) delivery: Option<Uuid>,
     /// Date of the mail, from which the lifetime of its links counts: the same date gives the same links.
     pub(crate) date: Time,
+    /// The lines are rendered for a mail while they are read.
+    pub(crate) renders: bool,
 }
 
 /// A transcript with its channel and its recipient.
@@ -50,13 +52,15 @@ pub(crate) struct TranscriptData {
     pub(crate) transcript: Transcript,
     /// The language of the mail.
     pub(crate) language: Language,
+    /// All lines as rows of the mail. None: they are not rendered yet.
+    rows: Option<Vec<Rows>>,
 }
 
 /// Gathers a transcript. Its times are in the requested zone, else the contact's, else the channel's, else UTC; its language is the
 /// contact's, else that of the chat's widget, else the channel's, else the account's, else the installation's.
 pub(crate) async fn gather_transcript(app: &App, query: &TranscriptQuery<'_>) -> Result<TranscriptData, CallError> {
     let (mut data, pages) = open_transcript(app, query).await?;
-    data.transcript.lines = read_lines(app, query, data.style(), pages).await?;
+    (data.transcript.lines, data.rows) = read_lines(app, query, data.style(), pages).await?;
     Ok(data)
 }
 
@@ -102,16 +106,18 @@ pub(crate) async fn open_transcript(
         links_end_at,
         lines: Vec::new(),
     };
-    Ok((TranscriptData { conversation: query.conversation, channel, contact, transcript, language }, pages))
+    let data = TranscriptData { conversation: query.conversation, channel, contact, transcript, language, rows: None };
+    Ok((data, pages))
 }
 
-/// Returns the lines of the thread, of which the middle is omitted when they are too large for a mail (rule T6).
+/// Returns the lines of the thread, of which the middle is omitted when they are too large for a mail (rule T6), and all of them as rows if the
+/// query asks for them, nothing is omitted, and no template of an account renders them.
 async fn read_lines(
     app: &App,
     query: &TranscriptQuery<'_>,
     style: Style<'_>,
     mut pages: ThreadPages,
-) -> Result<Vec<TranscriptLine>, CallError> {
+) -> Result<(Vec<TranscriptLine>, Option<Vec<Rows>>), CallError> {
     let setting = app.settings.transcript_max_bytes;
     let max_bytes = query.max_bytes.map_or(setting, |max| max.min(setting));
     let url = match query.delivery {
@@ -121,13 +127,28 @@ async fn read_lines(
             .map_err(|error| CallError::Unavailable(error.to_string()))?,
         None => String::new(),
     };
+    let renders = query.renders && !style.language.has_own_template();
     let mut lines = Lines::new(style, mail::max_bytes_of_lines(max_bytes), url);
-    while let Some(page) = pages.next().await? {
-        for line in page {
-            lines.add(line).map_err(|error| CallError::Unavailable(error.to_string()))?;
+    let (mut ahead, mut rows) = (RenderAhead::new(style), Vec::new());
+    while renders
+        && lines.all_fit()
+        && let Some(page) = pages.next().await?
+    {
+        if let Some((page, rendered)) = ahead.push(page).await? {
+            lines.add_page(page)?;
+            rows.push(rendered);
         }
     }
-    Ok(lines.into_lines())
+    while let Some((page, rendered)) = ahead.next().await? {
+        lines.add_page(page)?;
+        rows.push(rendered);
+    }
+    // The lines of a thread that is too large are rendered when it is known which are omitted.
+    let rows = (renders && lines.all_fit()).then_some(rows);
+    while let Some(page) = pages.next().await? {
+        lines.add_page(page)?;
+    }
+    Ok((lines.into_lines(), rows))
 }
 
 /// The lines of a thread, which are rendered for their sizes only when they may be too large: most threads are small.
@@ -148,6 +169,15 @@ struct Lines<'a> {
 impl<'a> Lines<'a> {
     fn new(style: Style<'a>, max_bytes: usize, url: String) -> Self {
         Self { style, max_bytes, url, small: Vec::new(), small_bytes: 0, excerpt: None, previous: None }
+    }
+
+    /// Returns whether no line may have to be omitted so far.
+    fn all_fit(&self) -> bool {
+        self.excerpt.is_none()
+    }
+
+    fn add_page(&mut self, page: Vec<TranscriptLine>) -> Result<(), CallError> {
+        page.into_iter().try_for_each(|line| self.add(line)).map_err(|error| CallError::Unavailable(error.to_string()))
     }
 
     fn add(&mut self, line: TranscriptLine) -> Result<(), ComposeError> {
@@ -179,6 +209,14 @@ impl TranscriptData {
     pub(crate) fn style(&self) -> Style<'_> {
         let Transcript { zone, links_end_at, .. } = &self.transcript;
         Style { language: &self.language, zone, links_end_at: *links_end_at }
+    }
+
+    /// Composes its mail.
+    pub(crate) fn compose(self, envelope: &Envelope) -> Result<ComposedMail, ComposeError> {
+        match self.rows {
+            Some(rows) => mail::compose_rows(&self.transcript, &self.language, envelope, rows),
+            None => mail::compose(&self.transcript, &self.language, envelope),
+        }
     }
 
     /// Returns the requested subject; empty: the default one.

@@ -21,6 +21,7 @@ mod open_whole_transcript;
 mod preview_transcript;
 mod preview_transcript_template;
 mod reason_to_skip;
+mod render_ahead;
 mod render_sample;
 mod transcript_links;
 

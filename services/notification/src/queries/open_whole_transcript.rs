@@ -39,6 +39,7 @@ pub(crate) async fn open_whole_transcript(
         max_bytes: None,
         delivery: None,
         date,
+        renders: false,
     };
     Ok(Some(open_transcript(app, &query).await?))
 }

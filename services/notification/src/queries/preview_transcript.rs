@@ -226,6 +226,7 @@ async fn compose_part(
         max_bytes: basis.delivery.and_then(|delivery| delivery.max_transcript_bytes),
         delivery: basis.delivery.map(|delivery| delivery.id),
         date,
+        renders: part == TranscriptPart::Mail,
     };
     let data = gather_transcript(app, &transcript_query).await?;
     let envelope = match part {
@@ -235,7 +236,7 @@ async fn compose_part(
     let subject = data.subject(&query.subject);
     let has_own_template = data.language.has_own_template();
     // Rendering a long transcript takes tens of milliseconds and must not block the threads that serve calls.
-    tokio::task::spawn_blocking(move || render(part, &data, &subject, envelope))
+    tokio::task::spawn_blocking(move || render(part, data, &subject, envelope))
         .await
         .map_err(|error| NotificationError::Internal(error.to_string()))?
         .map_err(|error| match has_own_template {
@@ -262,7 +263,7 @@ fn envelope(app: &App, subject: &str, date: Time, data: &TranscriptData, basis: 
 
 fn render(
     part: TranscriptPart,
-    data: &TranscriptData,
+    data: TranscriptData,
     subject: &str,
     envelope: Option<Envelope>,
 ) -> Result<Vec<u8>, ComposeError> {
@@ -271,7 +272,7 @@ fn render(
         TranscriptPart::Text => mail::text(&data.transcript, &data.language, subject)?.into_bytes(),
         TranscriptPart::Json => mail::json(&data.transcript, &data.language).into_bytes(),
         TranscriptPart::Mail => match envelope {
-            Some(envelope) => mail::compose(&data.transcript, &data.language, &envelope)?.bytes,
+            Some(envelope) => data.compose(&envelope)?.bytes,
             None => Vec::new(),
         },
     })

@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn r14_a_database_that_is_away_delays_a_call_by_a_second_at_most() {
+    async fn a_database_that_is_away_delays_a_call_by_a_second_at_most() {
         // It accepts connections and answers nothing.
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = DatabaseUrl(format!("postgres://frontdesk@{}/frontdesk", silent.local_addr().unwrap()));
