@@ -129,22 +129,26 @@ async fn read_lines(
     };
     let renders = query.renders && !style.language.has_own_template();
     let mut lines = Lines::new(style, mail::max_bytes_of_lines(max_bytes), url);
-    let (mut ahead, mut rows) = (RenderAhead::new(style), Vec::new());
-    while renders
-        && lines.all_fit()
-        && let Some(page) = pages.next().await?
-    {
+    let (mut ahead, mut rows, mut too_large) = (RenderAhead::new(style), Vec::new(), None);
+    while renders && let Some(page) = pages.next().await? {
+        if !lines.have_room(&page)? {
+            too_large = Some(page);
+            break;
+        }
         if let Some((page, rendered)) = ahead.push(page).await? {
-            lines.add_page(page)?;
+            lines.small.extend(page);
             rows.push(rendered);
         }
     }
     while let Some((page, rendered)) = ahead.next().await? {
-        lines.add_page(page)?;
+        lines.small.extend(page);
         rows.push(rendered);
     }
     // The lines of a thread that is too large are rendered when it is known which are omitted.
-    let rows = (renders && lines.all_fit()).then_some(rows);
+    let rows = (renders && too_large.is_none()).then_some(rows);
+    if let Some(page) = too_large {
+        lines.add_page(page)?;
+    }
     while let Some(page) = pages.next().await? {
         lines.add_page(page)?;
     }
@@ -171,9 +175,13 @@ impl<'a> Lines<'a> {
         Self { style, max_bytes, url, small: Vec::new(), small_bytes: 0, excerpt: None, previous: None }
     }
 
-    /// Returns whether no line may have to be omitted so far.
-    fn all_fit(&self) -> bool {
-        self.excerpt.is_none()
+    /// Counts the lines of the next page. Returns whether they fit, and are to be added to the small ones.
+    fn have_room(&mut self, page: &[TranscriptLine]) -> Result<bool, CallError> {
+        for line in page {
+            let bytes = mail::max_rendered_size(line, &self.style, self.previous.replace(line.at));
+            self.small_bytes += bytes.map_err(|error| CallError::Unavailable(error.to_string()))?;
+        }
+        Ok(self.small_bytes <= self.max_bytes)
     }
 
     fn add_page(&mut self, page: Vec<TranscriptLine>) -> Result<(), CallError> {

@@ -130,7 +130,7 @@ pub(crate) async fn find<C: ConnectionTrait>(
     account: AccountId,
     id: Uuid,
 ) -> Result<Option<Suppression>, DbErr> {
-    of_account(account).filter(Column::Id.eq(id)).one(db).await?.map(to_domain).transpose()
+    Ok(of_account(account).filter(Column::Id.eq(id)).one(db).await?.map(to_domain))
 }
 
 /// Returns the suppression, removed or not, locked until the transaction ends.
@@ -140,7 +140,7 @@ pub(crate) async fn find_also_removed_for_update(
     id: Uuid,
 ) -> Result<Option<Suppression>, DbErr> {
     let query = Entity::find_by_id(id).filter(Column::AccountId.eq(account));
-    query.lock_exclusive().one(tx.conn()).await?.map(to_domain).transpose()
+    Ok(query.lock_exclusive().one(tx.conn()).await?.map(to_domain))
 }
 
 /// Returns the suppressions after a cursor, newest first. `hashes`: only of this address.
@@ -159,7 +159,7 @@ pub(crate) async fn list<C: ConnectionTrait>(
         query = query.filter(super::after(Column::CreatedAt, Column::Id, last));
     }
     let rows = query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(limit).all(db).await?;
-    rows.into_iter().map(to_domain).collect()
+    Ok(rows.into_iter().map(to_domain).collect())
 }
 
 fn of_account(account: AccountId) -> Select<Entity> {
@@ -179,8 +179,8 @@ fn to_row(suppression: &Suppression) -> Model {
     }
 }
 
-fn to_domain(row: Model) -> Result<Suppression, DbErr> {
-    Ok(Suppression {
+fn to_domain(row: Model) -> Suppression {
+    Suppression {
         id: row.id,
         account: row.account_id,
         address_hash: row.address_hash,
@@ -189,5 +189,5 @@ fn to_domain(row: Model) -> Result<Suppression, DbErr> {
         delivery: row.delivery_id,
         created_at: row.created_at,
         removed_at: row.removed_at,
-    })
+    }
 }
