@@ -7,7 +7,7 @@ CLIENTS := $(CURDIR)/target/clients
 BUF := $(TOOLS)/node_modules/.bin/buf
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run demo token build test fuzz chaos chaos-full simulate bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs python servers public-protos clients test-clients chromium mail-server clean
+.PHONY: help run demo token build test fuzz chaos chaos-full simulate bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs python servers public-protos api-docs api-docs-check clients test-clients chromium mail-server clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -64,7 +64,7 @@ release:
 release-with-kill-points:
 	cargo build --release --package frontdesk --package frontdesk-chaos --package frontdesk-bench --bins --features frontdesk/kill-points
 
-check: fmt clippy layers proto-lint public-protos docs ## Check format, lints, layer and wording rules, protos, their export and documentation; each says how to fix what it finds
+check: fmt clippy layers proto-lint public-protos api-docs-check docs ## Check format, lints, layer and wording rules, protos, their export and documentation; each says how to fix what it finds
 
 fmt:
 	@cargo fmt --all --check || { echo "The format differs. Fix it with: cargo fmt --all"; exit 1; }
@@ -98,6 +98,12 @@ $(TOOLS)/python/.done: tests/clients/python/requirements.txt
 
 public-protos: python $(BUF) ## Write the protos that other projects generate stubs from to target/public-protos, or OUT=<folder>
 	@$(PYTHON) proto/tools/public_protos.py $(BUF) proto $(or $(OUT),target/public-protos)
+
+api-docs: python $(BUF) ## Write the API reference (docs/reference), the catalogue of errors, the paths for gateways and the service config again
+	@$(PYTHON) proto/tools/reference $(BUF) .
+
+api-docs-check: python $(BUF)
+	@$(PYTHON) proto/tools/reference $(BUF) . --check
 
 test-clients: python $(BUF) chromium ## Generate, compile and play the clients in Go, TypeScript, Java and Python, by the recipes of proto/README.md
 	@command -v go >/dev/null || { echo "make test-clients needs Go 1.26 or later"; exit 1; }

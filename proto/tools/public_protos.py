@@ -44,11 +44,12 @@ def without_options(source):
 
 
 def write(proto, out):
-    if out.exists() and (foreign := {path.name for path in out.iterdir()} - {"buf.yaml", "frontdesk", "third_party"}):
+    if out.exists() and (foreign := {path.name for path in out.iterdir()} - {"buf.yaml", "frontdesk", "service_config.json", "third_party"}):
         sys.exit(f"{out} is replaced as a whole, but contains more: {', '.join(sorted(foreign))}")
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(proto / "third_party", out / "third_party")
     shutil.copy(proto / "buf.yaml", out)
+    shutil.copy(proto / "service_config.json", out)
     for path in sorted((proto / "frontdesk").rglob("*.proto")):
         name = path.relative_to(proto).as_posix()
         if is_public(name):

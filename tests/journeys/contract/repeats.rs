@@ -19,7 +19,7 @@ use prost_reflect::{DynamicMessage, ReflectMessage, Value, prost::Message};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-async fn call(
+pub(super) async fn call(
     fixture: &Fixture,
     declared: &Declared,
     principal: Principal,
@@ -50,7 +50,7 @@ fn lasting(message: &DynamicMessage) -> DynamicMessage {
 }
 
 /// A valid request in a state in which the method accepts it.
-async fn accepted(fixture: &Fixture, declared: &Declared) -> DynamicMessage {
+pub(super) async fn accepted(fixture: &Fixture, declared: &Declared) -> DynamicMessage {
     let request = fixture.request(&declared.method);
     match declared.method.name() {
         // The closed conversation of the fixture.
@@ -109,7 +109,7 @@ async fn accepted(fixture: &Fixture, declared: &Declared) -> DynamicMessage {
             request
         }
         // A chat that waits for an agent.
-        "PostChannelMessage" => {
+        "PostChannelMessage" | "ExplainRouting" => {
             let request = fixture.with_new_chat(request).await;
             let id = request.get_field_by_name("conversation_id").unwrap().as_str().unwrap().to_owned();
             let unassign = UnassignConversationRequest {
