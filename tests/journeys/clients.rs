@@ -147,7 +147,7 @@ async fn b4_the_example_of_a_timeout_without_waiting_works_as_the_readme_shows_i
 }
 
 /// Runs the program, which succeeds and prints this among other things.
-async fn assert_prints(program: &mut Command, text: &str) {
+pub(crate) async fn assert_prints(program: &mut Command, text: &str) {
     let output = tokio::time::timeout(Duration::from_secs(150), program.output());
     let output = output.await.expect("the end of the program in time").unwrap();
     let (printed, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

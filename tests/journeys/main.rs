@@ -17,6 +17,7 @@ mod contract;
 mod distributed;
 mod engines;
 mod erasures;
+mod gateways;
 mod identity;
 mod interrupted_starts;
 mod kills;
