@@ -93,7 +93,7 @@ class Pages:
         return self.homes[chosen[0]] if len(chosen) == 1 else None
 
     def paragraphs(self, comment, package, method=None):
-        """The comment without the facts of a method, as paragraphs and lists."""
+        """The comment as paragraphs and lists."""
         blocks = []
         for block in re.split(r"\n\s*\n", comment.strip("\n")):
             lines = [line.strip() for line in block.splitlines() if line.strip()]
