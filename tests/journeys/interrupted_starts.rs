@@ -286,6 +286,7 @@ async fn an_argument_that_is_wrong_is_refused_with_what_it_must_be() {
         (&["token", "--valid", "12"], "a duration with a unit, such as 90m, 24h or 30days"),
         (&["dead-letters", "replay", "notification"], "frontdesk dead-letters replay <SERVICE> --all"),
         (&["token", "--kind", "visitor", "--email", "not an address"], "is not an address that mail can go to"),
+        (&["token", "--kind", "bot", "--subject", "Robin"], "must be a UUID for a bot"),
         (&["demo", "--address", "http://127.0.0.1:1"], "no server answers at http://127.0.0.1:1"),
     ] {
         let refused = frontdesk(folder.path(), arguments).output().await.unwrap();

@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     /// UUID of the account.
     #[arg(long, default_value_t = DEVELOPMENT_ACCOUNT, value_parser = crate::uuid)]
     account: Uuid,
-    /// Id of the caller: a UUID for agents, any text for visitors and administrators. Default: a new UUID.
+    /// Id of the caller: a UUID for agents and bots, any text for visitors and administrators. Default: a new UUID.
     #[arg(long)]
     subject: Option<String>,
     /// Name of the caller.
@@ -43,6 +43,8 @@ enum TokenKind {
     Agent,
     /// The account's administrator.
     Admin,
+    /// A program that is a bot.
+    Bot,
 }
 
 pub(crate) fn run(settings: &Settings, arguments: Arguments) -> Result<(), Failure> {
@@ -50,6 +52,7 @@ pub(crate) fn run(settings: &Settings, arguments: Arguments) -> Result<(), Failu
         TokenKind::Visitor => CallerKind::Visitor,
         TokenKind::Agent => CallerKind::Agent,
         TokenKind::Admin => CallerKind::Admin,
+        TokenKind::Bot => CallerKind::Bot,
     };
     if !settings.identity.accepts_development_key() {
         let message =
@@ -58,6 +61,9 @@ pub(crate) fn run(settings: &Settings, arguments: Arguments) -> Result<(), Failu
     }
     if let (TokenKind::Agent, Some(subject)) = (arguments.kind, &arguments.subject) {
         subject.parse::<Uuid>().map_err(|_| "--subject must be a UUID for an agent: the agent's id in the roster")?;
+    }
+    if let (TokenKind::Bot, Some(subject)) = (arguments.kind, &arguments.subject) {
+        subject.parse::<Uuid>().map_err(|_| "--subject must be a UUID for a bot: the id that CreateBot returned")?;
     }
     if let Some(email) = &arguments.email
         && frontdesk_mail_address::canonical(email).is_none()
