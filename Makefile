@@ -112,11 +112,13 @@ test-clients: python $(BUF) chromium ## Generate, compile and play the clients i
 	$(PYTHON) tests/clients/run.py prepare
 	cargo build --package frontdesk
 	$(PYTHON) tests/clients/run.py play
+	@$(MAKE) --no-print-directory servers
+	$(PYTHON) tests/clients/run.py play distributed
 
 # The clients that `make test` plays, in target/clients: stubs and program, compiled. The one in Go where Go is installed.
 clients: $(CLIENTS)/python/.done $(if $(shell command -v go 2>/dev/null),$(CLIENTS)/go/.done) $(if $(NO_BROWSER),,chromium $(CLIENTS)/browser/.done)
 
-CLIENT_SOURCES := $(shell find proto/frontdesk proto/third_party tests/clients -type f -not -name '*.pyc') proto/README.md proto/buf.yaml docs/api-guide.md
+CLIENT_SOURCES := $(shell find proto/frontdesk proto/third_party tests/clients -type f -not -name '*.pyc') proto/README.md proto/buf.yaml proto/service_config.json docs/api-guide.md
 $(CLIENTS)/%/.done: $(CLIENT_SOURCES) | python $(BUF)
 	@$(MAKE) --no-print-directory public-protos OUT=
 	$(PYTHON) tests/clients/run.py prepare $*

@@ -10,7 +10,9 @@ class Client(NamedTuple):
     stubs: str  # compiles the stubs alone
     program: str  # compiles the program
     beside: str  # runs the stubs beside protovalidate's own package, and beside options with the numbers of Frontdesk's
-    run: str  # plays the chat. Empty: only compiled
+    run: str  # plays a visit: a visitor's side of a chat. Empty: only compiled
+    play: str = ""  # plays a whole chat as the widget, the agent and the bot's engine
+    first: str = ""  # runs the first chat of proto/README.md
 
 
 NPM = ("package.json", "package-lock.json")
@@ -21,7 +23,7 @@ BUNDLE = "npx esbuild page.ts --bundle --minify --format=esm --target=es2022 --o
 CLIENTS = {
     "python": Client(
         folder="python",
-        sections=("Python",),
+        sections=("Python", "First chat in Python"),
         locked=(),
         stubs="python -m compileall -q stubs",
         program="python -m compileall -q .",
@@ -29,23 +31,27 @@ CLIENTS = {
             python -m grpc_tools.protoc -Iforeign --python_out=stubs foreign/shop/options/v1/options.proto
             PYTHONPATH=stubs python beside.py""",
         run="PYTHONPATH=stubs exec python visitor.py",
+        play="PYTHONPATH=stubs exec python -m chat.play",
+        first="PYTHONPATH=stubs exec python first_chat.py",
     ),
     "go": Client(
         folder="go",
-        sections=("Go",),
+        sections=("Go", "First chat in Go"),
         locked=("go.mod", "go.sum"),
         stubs="go build ./gen/...",
-        program="go build -o visitor .",
+        program="go build -o visitor . && go build -o first-chat ./first",
         beside="""
             buf generate foreign --template '{"version": "v2", "plugins": [
                 {"local": ["go", "tool", "protoc-gen-go"], "out": "gen", "opt": "paths=source_relative"}]}'
             go vet ./...
             go run ./beside""",
         run="exec ./visitor",
+        play="exec ./visitor play",
+        first="exec ./first-chat",
     ),
     "java": Client(
         folder="java",
-        sections=("Java",),
+        sections=("Java", "First chat in Java"),
         locked=(),
         stubs="test -d target/classes/frontdesk",
         program="""
@@ -57,10 +63,12 @@ CLIENTS = {
             mvn --batch-mode --quiet compile
             java -cp 'target/classes:target/lib/*' shop.Beside""",
         run="exec java -cp 'target/classes:target/lib/*' shop.Visitor",
+        play="exec java -cp 'target/classes:target/lib/*' shop.Play",
+        first="exec java -cp 'target/classes:target/lib/*' shop.FirstChat",
     ),
     "node": Client(
         folder="typescript",
-        sections=("TypeScript", "TypeScript for Node.js"),
+        sections=("TypeScript", "TypeScript for Node.js", "First chat in TypeScript"),
         locked=NPM,
         stubs="npx tsc --noEmit --module NodeNext --strict --skipLibCheck $(find gen -name '*.ts')",
         program="npx tsc --project tsconfig.node.json",
@@ -69,6 +77,8 @@ CLIENTS = {
             npx tsc --project tsconfig.beside.json
             node dist/beside.js""",
         run="exec node dist/node.js",
+        play="exec node dist/node.js play",
+        first="exec node dist/first.js",
     ),
     "bundler": Client(
         folder="typescript",
@@ -90,5 +100,6 @@ CLIENTS = {
         program=f"npx tsc && {BUNDLE}",
         beside="",
         run="exec node browser.mjs",
+        play="exec node browser.mjs play",
     ),
 }

@@ -57,6 +57,7 @@ def prepare(name, client, report):
     for section in client.sections:
         for language, file, content in recipe(section):
             if file:
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
                 (folder / file).write_text(content)
             elif language == "sh":
                 shell(content, folder)

@@ -1,9 +1,10 @@
 """Generates, compiles and plays the clients.
 
     run.py prepare [NAME ...]    stubs by the recipes of proto/README.md and the programs, in target/clients/NAME
-    run.py play [NAME ...]       plays a chat with each against a server of its own: FRONTDESK_BINARY, or target/debug/frontdesk
+    run.py play [NAME ...]       plays the chats with each against a server of its own: FRONTDESK_BINARY, or target/debug/frontdesk
+    run.py play distributed [NAME ...]    the same on PostgreSQL and NATS
 
-Without a name: all. `make test-clients` does both.
+Without a name: all. `make test-clients` does all three.
 """
 
 import asyncio
@@ -31,24 +32,35 @@ def chromium():
     return found
 
 
-async def play(names):
+async def play(names, mode):
     page_port = scene.free_port()
-    server = scene.Server(os.environ.get("FRONTDESK_BINARY", str(recipes.ROOT / "target/debug/frontdesk")), f"http://127.0.0.1:{page_port}")
+    binary = os.environ.get("FRONTDESK_BINARY", str(recipes.ROOT / "target/debug/frontdesk"))
+    server = scene.Server(binary, f"http://127.0.0.1:{page_port}", mode)
     try:
         team = scene.Team(server)
         for name in names:
             client = catalog.CLIENTS[name]
             in_browser = {"PAGE_PORT": str(page_port), "CHROMIUM": chromium()} if name == "browser" else {}
-            printed = await scene.play(name, client, team, scene.Line(server.web if in_browser else server.address), in_browser)
-            for line in printed:
-                print(f"    {line}")
-            report(f"{name}: played the chat, resumed after the cut, read the refusals")
+            scenes = [
+                (client.first, team.visit_environment(f"{name}-first"), scene.HELLO),
+                (client.run, team.visit_environment(name), "done"),
+                (client.play, team.play_environment(), "done"),
+            ]
+            for command, environment, end in scenes:
+                if not command:
+                    continue
+                line = scene.Line(server.web if in_browser else server.address)
+                for printed in await scene.play(name, command, team, line, {**environment, **in_browser}, end):
+                    print(f"    {printed}")
+            report(f"{name}, {mode}: played the chat, resumed after the cut, read the refusals")
     finally:
         server.stop()
 
 
 def main():
-    step, names = sys.argv[1], sys.argv[2:]
+    step, mode, names = sys.argv[1], scene.MODES[0], sys.argv[2:]
+    if names and names[0] in scene.MODES:
+        mode, *names = names
     if unknown := [name for name in names if name not in catalog.CLIENTS]:
         raise SystemExit(f"unknown: {unknown}; known: {[*catalog.CLIENTS]}")
     if step == "prepare":
@@ -56,7 +68,7 @@ def main():
         for name in names or catalog.CLIENTS:
             recipes.prepare(name, catalog.CLIENTS[name], report)
     elif step == "play":
-        asyncio.run(play([name for name in names or catalog.CLIENTS if catalog.CLIENTS[name].run]))
+        asyncio.run(play([name for name in names or catalog.CLIENTS if catalog.CLIENTS[name].run], mode))
     else:
         raise SystemExit(__doc__)
 

@@ -82,8 +82,11 @@ async fn b7_a_python_engine_answers_in_parts_and_hands_off() {
 async fn b7_a_go_engine_answers_across_a_lost_connection() {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/clients/go/visitor");
     if !program.exists() {
-        let has_go = Command::new("go").arg("version").output().await.is_ok_and(|go| go.status.success());
-        assert!(!has_go, "{} is missing: run `make clients`, or `make test` which does", program.display());
+        assert!(
+            !go_is_installed().await,
+            "{} is missing: run `make clients`, or `make test` which does",
+            program.display()
+        );
         println!("skipped: Go is not installed");
         return;
     }
@@ -155,8 +158,8 @@ pub(crate) async fn assert_prints(program: &mut Command, text: &str) {
     assert!(output.status.success() && printed.contains(text), "{printed}{errors}");
 }
 
-/// Plays the chat of a program of `tests/clients`, which `make` generated and compiled, against a process of its own: the
-/// connection is cut, the program resumes without a gap or repeat, and reads refusals.
+/// Plays the programs of a client of `tests/clients`, which `make` generated and compiled, against a process of its own: a first chat, a
+/// visit and a whole chat. The connections are cut, the program resumes without a gap or repeat, and reads refusals.
 async fn plays_the_chat(client: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let prepared = root.join("target/clients").join(client).join(".done");
@@ -177,12 +180,25 @@ async fn c10_a_python_client_resumes_after_a_lost_connection() {
 }
 
 #[tokio::test]
+async fn c10_a_go_client_resumes_after_a_lost_connection() {
+    if !go_is_installed().await {
+        println!("skipped: Go is not installed");
+        return;
+    }
+    plays_the_chat("go").await;
+}
+
+#[tokio::test]
 async fn c10_a_page_in_a_browser_resumes_after_a_lost_connection() {
     if std::env::var("FRONTDESK_TEST_SKIP").is_ok_and(|skipped| skipped.contains("browser")) {
         println!("skipped: FRONTDESK_TEST_SKIP names the browser");
         return;
     }
     plays_the_chat("browser").await;
+}
+
+async fn go_is_installed() -> bool {
+    Command::new("go").arg("version").output().await.is_ok_and(|go| go.status.success())
 }
 
 fn binary() -> PathBuf {

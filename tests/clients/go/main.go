@@ -51,8 +51,8 @@ func refused(err error) Refusal {
 }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "engine" {
-		playEngine()
+	if len(os.Args) > 1 {
+		map[string]func(){"engine": playEngine, "play": playChat}[os.Args[1]]()
 		return
 	}
 	connection := must(grpc.NewClient(os.Getenv("ADDRESS"), grpc.WithTransportCredentials(insecure.NewCredentials())))

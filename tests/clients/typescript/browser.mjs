@@ -18,8 +18,13 @@ const ended = new Promise((resolve) => {
   tab.on("pageerror", (error) => { console.log(error.message); resolve(1); });
   setTimeout(() => { console.log("no end within 60 seconds"); resolve(1); }, 60_000);
 });
-const { ADDRESS, CHANNEL_ID, VISITOR_TOKEN, EXPIRED_TOKEN, WIDGET_TOKEN } = process.env;
-const hash = new URLSearchParams({ ADDRESS, CHANNEL_ID, VISITOR_TOKEN, EXPIRED_TOKEN, WIDGET_TOKEN });
+const hash = new URLSearchParams({ PROGRAM: process.argv[2] ?? "visit" });
+// Only what the programs read, so that no other variable reaches the page.
+const settings = ["ADDRESS", "CHANNEL_ID", "VISITOR_TOKEN", "EXPIRED_TOKEN", "WIDGET_TOKEN", "ACCOUNT_ID", "KEY_ID", "KEY_SECRET", "AGENT_ID",
+  "AGENT_TOKEN", "BOT_TOKEN"];
+for (const name of settings) {
+  if (process.env[name]) hash.set(name, process.env[name]);
+}
 await tab.goto(`http://127.0.0.1:${process.env.PAGE_PORT}/#${hash}`);
 const code = await ended;
 await browser.close();

@@ -1,7 +1,7 @@
 // A visitor's chat with stubs alone: start, send, watch, lose the connection, resume, read refusals. In Node.js and in browsers.
 import { Code, createClient, type Transport } from "@connectrpc/connect";
+import { expect, refused } from "./expect.js";
 import { VisitorService } from "./gen/frontdesk/conversation/v1/visitor_service_pb.js";
-import { readRefusal } from "./refusal.js";
 import { watchChat } from "./watch.js";
 
 /** Settings of the driver (tests/clients/run.py). EXPIRED_TOKEN is an older token of the same visitor. PAGE_ORIGIN is only for Node.js. */
@@ -9,24 +9,10 @@ export interface Settings {
   ADDRESS: string; CHANNEL_ID: string; VISITOR_TOKEN: string; EXPIRED_TOKEN: string; WIDGET_TOKEN: string; PAGE_ORIGIN?: string;
 }
 
-function expect(found: unknown, wanted: unknown) {
-  const [left, right] = [JSON.stringify(found), JSON.stringify(wanted)];
-  if (left !== right) throw new Error(`found ${left} instead of ${right}`);
-}
-
 /** `cut` asks the driver to cut the connection; meanwhile the team answers and closes the chat. */
 export async function visit(transport: Transport, settings: Settings, print: (line: string) => void) {
   const visitors = createClient(VisitorService, transport);
   const caller = { headers: { authorization: `Bearer ${settings.VISITOR_TOKEN}` }, timeoutMs: 10_000 };
-  const refused = (call: Promise<unknown>) =>
-    call.then(
-      () => { throw new Error("a call that should be refused was not"); },
-      (error) => {
-        const refusal = readRefusal(error);
-        print(`refused: ${refusal.name} ${refusal.reason} ${JSON.stringify(refusal.metadata)} ${refusal.fields}`);
-        return refusal;
-      },
-    );
 
   const start = { channelId: settings.CHANNEL_ID, pageUrl: "https://shop.example/", requestId: crypto.randomUUID() };
   const chatId = (await visitors.startChat(start, caller)).chat!.id;
@@ -53,10 +39,10 @@ export async function visit(transport: Transport, settings: Settings, print: (li
   expect(texts, ["Is my bicycle ready?", "Nearly.", "Now it is."]);
   expect(openings > 2, true); // With the expired token, with the new one, after the cut.
 
-  const closed = await refused(visitors.sendMessage({ chatId, text: "Thank you!", requestId: crypto.randomUUID() }, caller));
+  const closed = await refused(visitors.sendMessage({ chatId, text: "Thank you!", requestId: crypto.randomUUID() }, caller), print);
   expect([closed.code, closed.reason], [Code.FailedPrecondition, "CONVERSATION_CLOSED"]);
   expect(closed.metadata["close_number"], "1");
-  const invalid = await refused(visitors.sendMessage({ chatId: "x", text: "\u0001", requestId: crypto.randomUUID() }, caller));
+  const invalid = await refused(visitors.sendMessage({ chatId: "x", text: "\u0001", requestId: crypto.randomUUID() }, caller), print);
   expect([invalid.code, invalid.reason], [Code.InvalidArgument, "INVALID_FIELDS"]);
   expect(invalid.fields.sort(), ["chat_id", "text"]);
 
@@ -86,7 +72,7 @@ export async function visit(transport: Transport, settings: Settings, print: (li
   expect((await visitors.leaveAddress(left, anonymous)).email, "ada@shop.example");
   expect((await visitors.claimAnonymousChats({ anonymousToken: renewed.visitorToken }, caller)).remainingChatId, "");
   expect((await visitors.listChats({}, caller)).chats.map((chat) => chat.id), [before, chatId]);
-  const gone = await refused(visitors.getChat({ chatId: before }, anonymous));
+  const gone = await refused(visitors.getChat({ chatId: before }, anonymous), print);
   expect([gone.code, gone.reason], [Code.NotFound, "NOT_FOUND"]);
   print("done");
 }

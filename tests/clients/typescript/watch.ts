@@ -3,7 +3,7 @@ import type { VisitorService } from "./gen/frontdesk/conversation/v1/visitor_ser
 import { readRefusal } from "./refusal.js";
 
 /** Codes that another try does not change. */
-const FINAL = [Code.InvalidArgument, Code.NotFound, Code.PermissionDenied, Code.OutOfRange, Code.Unimplemented];
+export const FINAL = [Code.InvalidArgument, Code.NotFound, Code.PermissionDenied, Code.OutOfRange, Code.Unimplemented];
 
 /** Yields the entries after a visitor sequence, across lost connections, without end. `token(renew)`: a new one if `renew`. */
 export async function* watchChat(

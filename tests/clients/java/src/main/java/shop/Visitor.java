@@ -7,12 +7,9 @@ import frontdesk.conversation.v1.VisitorServiceGrpc;
 import frontdesk.conversation.v1.VisitorServiceGrpc.VisitorServiceBlockingStub;
 import io.grpc.ManagedChannel;
 import io.grpc.Status.Code;
-import io.grpc.StatusRuntimeException;
-import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
-import java.util.UUID;
 
 /**
  * A visitor's chat with stubs alone: start, send, watch, lose the connection, resume, read refusals.
@@ -25,37 +22,37 @@ public final class Visitor {
     private static int openings = 0;
     private static final List<ChatEntry> entries = new ArrayList<>();
 
-    public static void main(String[] arguments) throws InterruptedException {
-        ManagedChannel channel = NettyChannelBuilder.forTarget(System.getenv("ADDRESS")).usePlaintext().build();
+    public static void main(String[] arguments) throws Exception {
+        ManagedChannel channel = Connect.to(System.getenv("ADDRESS"));
         VisitorServiceBlockingStub visitors = VisitorServiceGrpc.newBlockingStub(channel);
-        VisitorServiceBlockingStub caller = Watch.as(visitors, System.getenv("VISITOR_TOKEN"));
+        VisitorServiceBlockingStub caller = Connect.calling(visitors, System.getenv("VISITOR_TOKEN"));
 
         StartChatRequest start = StartChatRequest.newBuilder()
-            .setChannelId(System.getenv("CHANNEL_ID")).setPageUrl("https://shop.example/").setRequestId(newId()).build();
+            .setChannelId(System.getenv("CHANNEL_ID")).setPageUrl("https://shop.example/").setRequestId(Expect.newId()).build();
         String chatId = caller.startChat(start).getChat().getId();
         SendMessageRequest hello = message(chatId, "Is my bicycle ready?");
         ChatEntry sent = caller.sendMessage(hello).getEntry();
-        expect(caller.sendMessage(hello).getEntry(), sent); // A repeat sends once.
+        Expect.equal(caller.sendMessage(hello).getEntry(), sent); // A repeat sends once.
 
         Watch.chat(visitors, chatId, 0, Visitor::token, entry -> {
             entries.add(entry);
-            expect(entry.getVisitorSequence(), entries.size()); // No gap, no repeat.
+            Expect.equal(entry.getVisitorSequence(), entries.size()); // No gap, no repeat.
             System.out.printf("%d. %s: %s%n", entry.getVisitorSequence(), entry.getAuthor().getName(), entry.getMessage().getText());
             if (entry.getRequestId().equals(hello.getRequestId())) System.out.println("cut " + chatId);
             return !entry.hasEnded();
         });
         List<String> texts = entries.stream().filter(ChatEntry::hasMessage).map(entry -> entry.getMessage().getText()).toList();
-        expect(texts, List.of("Is my bicycle ready?", "Nearly.", "Now it is."));
-        expect(openings > 2, true); // With the expired token, with the new one, after the cut.
+        Expect.equal(texts, List.of("Is my bicycle ready?", "Nearly.", "Now it is."));
+        Expect.equal(openings > 2, true); // With the expired token, with the new one, after the cut.
 
-        Refusal closed = refused(() -> caller.sendMessage(message(chatId, "Thank you!")));
-        expect(closed.code(), Code.FAILED_PRECONDITION);
-        expect(closed.reason(), "CONVERSATION_CLOSED");
-        expect(closed.metadata().get("close_number"), "1");
-        Refusal invalid = refused(() -> caller.sendMessage(message("x", "\u0001")));
-        expect(invalid.code(), Code.INVALID_ARGUMENT);
-        expect(invalid.reason(), "INVALID_FIELDS");
-        expect(Set.copyOf(invalid.fields()), Set.of("chat_id", "text"));
+        Refusal closed = Expect.refused(() -> caller.sendMessage(message(chatId, "Thank you!")));
+        Expect.equal(closed.code(), Code.FAILED_PRECONDITION);
+        Expect.equal(closed.reason(), "CONVERSATION_CLOSED");
+        Expect.equal(closed.metadata().get("close_number"), "1");
+        Refusal invalid = Expect.refused(() -> caller.sendMessage(message("x", "\u0001")));
+        Expect.equal(invalid.code(), Code.INVALID_ARGUMENT);
+        Expect.equal(invalid.reason(), "INVALID_FIELDS");
+        Expect.equal(Set.copyOf(invalid.fields()), Set.of("chat_id", "text"));
         System.out.println("done");
         channel.shutdownNow();
     }
@@ -68,25 +65,6 @@ public final class Visitor {
     }
 
     private static SendMessageRequest message(String chatId, String text) {
-        return SendMessageRequest.newBuilder().setChatId(chatId).setText(text).setRequestId(newId()).build();
-    }
-
-    private static Refusal refused(Runnable call) {
-        try {
-            call.run();
-        } catch (StatusRuntimeException error) {
-            Refusal refusal = Refusal.read(error);
-            System.out.printf("refused: %s %s %s %s%n", refusal.code(), refusal.reason(), refusal.metadata(), refusal.fields());
-            return refusal;
-        }
-        throw new IllegalStateException("a call that should be refused was not");
-    }
-
-    private static void expect(Object found, Object wanted) {
-        if (!found.equals(wanted)) throw new IllegalStateException("found " + found + " instead of " + wanted);
-    }
-
-    private static String newId() {
-        return UUID.randomUUID().toString();
+        return SendMessageRequest.newBuilder().setChatId(chatId).setText(text).setRequestId(Expect.newId()).build();
     }
 }

@@ -19,7 +19,7 @@ import java.util.function.Predicate;
 /** Watches a chat across lost connections, without a gap or repeat. */
 final class Watch {
     /** Codes that another try does not change. */
-    private static final Set<Code> FINAL =
+    static final Set<Code> FINAL =
         EnumSet.of(Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.PERMISSION_DENIED, Code.OUT_OF_RANGE, Code.UNIMPLEMENTED);
 
     /** Gives the entries after a visitor sequence to `next` until it returns false. `token` returns a token, a new one for true. */
