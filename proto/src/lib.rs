@@ -81,6 +81,9 @@ pub mod frontdesk {
         pub mod v1 {
             tonic::include_proto!("frontdesk.notification.v1");
         }
+        pub mod v1beta1 {
+            tonic::include_proto!("frontdesk.notification.v1beta1");
+        }
     }
     pub mod text {
         pub mod v1 {

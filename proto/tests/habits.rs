@@ -198,7 +198,10 @@ fn i22_the_comment_of_each_method_names_its_codes_with_their_reasons() {
     let reasons = reasons(&pool);
     for method in methods(&pool) {
         let (comment, name) = (method_comment(&method), method.full_name().to_owned());
-        let packages = [method.parent_service().package_name(), "frontdesk.error.v1", "frontdesk.conversation.v1"];
+        let package = method.parent_service().package_name().to_owned();
+        // A service has one enum of reasons, also for its packages that are not stable.
+        let stable = package.replace(".v1beta1", ".v1");
+        let packages = [stable.as_str(), "frontdesk.error.v1", "frontdesk.conversation.v1"];
         for (position, code) in CODES.iter().flat_map(|code| comment.match_indices(code)) {
             let rest = &comment[position + code.len()..];
             if comment[..position].ends_with('_') {

@@ -286,6 +286,13 @@ fn administrative_methods_are_audited_and_no_others() {
         "notification.v1.SuppressionService/ReportBounce",
         "notification.v1.TemplateService/DeleteTranscriptTemplate",
         "notification.v1.TemplateService/UpdateTranscriptTemplate",
+        "notification.v1beta1.WebhookService/CreateWebhookEndpoint",
+        "notification.v1beta1.WebhookService/DeleteWebhookEndpoint",
+        "notification.v1beta1.WebhookService/ReplayWebhookDeliveries",
+        "notification.v1beta1.WebhookService/ReplayWebhookDelivery",
+        "notification.v1beta1.WebhookService/RotateWebhookSecret",
+        "notification.v1beta1.WebhookService/TestWebhookEndpoint",
+        "notification.v1beta1.WebhookService/UpdateWebhookEndpoint",
     ]);
     assert_eq!(audited, expected);
     // Methods with these permissions are for administrators. A new one must be audited.
@@ -302,6 +309,7 @@ fn administrative_methods_are_audited_and_no_others() {
             "contacts.export",
             "suppressions.write",
             "templates.write",
+            "webhooks.write",
         ];
         assert!(access.audited() || !of_administrators.contains(&access.permission()), "{path} is not audited");
     }

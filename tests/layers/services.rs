@@ -10,7 +10,7 @@ const FOLDERS: [&str; 7] = ["commands", "consumers", "domain", "grpc", "migratio
 const OPTIONAL: [&str; 4] = ["error.rs", "lib.rs", "settings.rs", "workers"];
 
 /// Folders of one service alone: service and folder.
-const OWN_FOLDERS: [(&str, &str); 4] = [
+const OWN_FOLDERS: [(&str, &str); 5] = [
     // Plain HTTP on the listener for browsers: the bytes of attachments.
     ("conversation", "web"),
     // Rendering and MIME, without I/O.
@@ -19,6 +19,8 @@ const OWN_FOLDERS: [(&str, &str); 4] = [
     ("notification", "transport"),
     // Plain HTTP on the listener for browsers: whole transcripts and parts of previews.
     ("notification", "web"),
+    // Webhooks on the wire: signatures, the addresses that receivers may have, the HTTP client.
+    ("notification", "webhook"),
 ];
 
 fn sources(service: &str, folder: &str) -> Vec<Source> {
@@ -190,7 +192,7 @@ fn a_command_calls_no_command() {
 
 /// Transactions over all accounts among commands, queries and handlers: work of the service itself, on events, timers
 /// and deliveries, which span accounts.
-const ACROSS_ACCOUNTS: [&str; 17] = [
+const ACROSS_ACCOUNTS: [&str; 20] = [
     "assignment/src/commands/give_back_conversations.rs",
     "assignment/src/commands/record_closes.rs",
     "assignment/src/commands/route_account.rs",
@@ -204,9 +206,12 @@ const ACROSS_ACCOUNTS: [&str; 17] = [
     "conversation/src/queries/watch_chat_entries.rs",
     "notification/src/commands/attempt_delivery.rs",
     "notification/src/commands/claim_deliveries.rs",
+    "notification/src/commands/claim_webhooks.rs",
     "notification/src/commands/compose_delivery.rs",
     "notification/src/commands/decide_transcript.rs",
     "notification/src/commands/forget_mails.rs",
+    "notification/src/commands/queue_webhooks.rs",
+    "notification/src/commands/record_webhook.rs",
     "notification/src/commands/renew_claim.rs",
     "notification/src/commands/settle_interrupted.rs",
 ];

@@ -33,10 +33,16 @@ use frontdesk_proto::{
         create_insert_request, insert_service_client::InsertServiceClient, thread_service_client::ThreadServiceClient,
         ticket_service_client::TicketServiceClient, visitor_service_client::VisitorServiceClient,
     },
-    notification::v1::{
-        CreateSuppressionRequest, ListSendersRequest, UpdateTranscriptTemplateRequest,
-        sender_service_client::SenderServiceClient, suppression_service_client::SuppressionServiceClient,
-        template_service_client::TemplateServiceClient,
+    notification::{
+        v1::{
+            CreateSuppressionRequest, ListSendersRequest, UpdateTranscriptTemplateRequest,
+            sender_service_client::SenderServiceClient, suppression_service_client::SuppressionServiceClient,
+            template_service_client::TemplateServiceClient,
+        },
+        v1beta1::{
+            CreateWebhookEndpointRequest, TestWebhookEndpointRequest, UpdateWebhookEndpointRequest,
+            webhook_service_client::WebhookServiceClient,
+        },
     },
 };
 use frontdesk_testkit::{call_raw, new_id, request_id, wait_for, wait_until};
@@ -72,6 +78,8 @@ pub struct Fixture {
     to_erase: String,
     /// The open chat of the visitor `e`, whose bot is a program of the account's, and the bot. `turn_id` is its first turn.
     pub of_engine: (Chat, String),
+    /// An endpoint of webhooks and one of its deliveries that no request names.
+    pub another_webhook: (String, String),
     /// A channel with a bot that no request names, for conversations that a single call changes.
     separate_channel: String,
     /// Word in every name and text.
@@ -312,6 +320,11 @@ impl Fixture {
             let mut calls = SuppressionServiceClient::new(account.admin());
             suppression = calls.create_suppression(request).await.unwrap().into_inner().suppression.unwrap().id;
         }
+        let mut webhooks = Vec::new();
+        for number in 0..2 {
+            webhooks.push(Self::disabled_webhook(&account, word, number).await);
+        }
+        let (another_webhook, webhook) = (webhooks.swap_remove(0), webhooks.swap_remove(0));
         // In languages that no chat has.
         for language in ["de", "fr"] {
             let request = UpdateTranscriptTemplateRequest {
@@ -352,6 +365,8 @@ impl Fixture {
             ("transcript_sender_id", sender),
             ("turn_id", turn),
             ("visitor_id", conversation.visitor_id),
+            ("webhook_delivery_id", webhook.1),
+            ("webhook_endpoint_id", webhook.0),
         ]);
         let (another, closed) = (open.swap_remove(0).0, closed.swap_remove(1));
         let to_erase = Self::contact(&account, word).await.id;
@@ -367,9 +382,36 @@ impl Fixture {
             another,
             of_engine,
             to_erase,
+            another_webhook,
             separate_channel,
             word,
         }
+    }
+
+    /// A new endpoint of webhooks, and one of its two deliveries, which wait: the endpoint is disabled, so that no test depends on attempts.
+    async fn disabled_webhook(account: &Account, word: &str, number: usize) -> (String, String) {
+        let mut webhooks = WebhookServiceClient::new(account.admin());
+        let request = CreateWebhookEndpointRequest {
+            url: format!("https://{word}-hooks.example/{number}"),
+            description: format!("{word} hello"),
+            request_id: request_id(),
+            ..Default::default()
+        };
+        let created = webhooks.create_webhook_endpoint(request).await.unwrap().into_inner();
+        let id = created.webhook_endpoint.unwrap().id;
+        let disable = UpdateWebhookEndpointRequest {
+            webhook_endpoint_id: id.clone(),
+            enabled: Some(false),
+            ..Default::default()
+        };
+        webhooks.update_webhook_endpoint(disable).await.unwrap();
+        let mut delivery = String::new();
+        for _ in 0..2 {
+            let test = TestWebhookEndpointRequest { webhook_endpoint_id: id.clone(), request_id: request_id() };
+            let queued = webhooks.test_webhook_endpoint(test).await.unwrap().into_inner();
+            delivery = queued.webhook_delivery.unwrap().id;
+        }
+        (id, delivery)
     }
 
     /// A chat whose bot is a program of the account's, with the id of the bot, and its first turn, leased.
@@ -683,7 +725,7 @@ impl Fixture {
                     Some(Value::Message(duration))
                 }
                 // A period has an end after its beginning.
-                (FieldKind::Message(inner), "active_before_time") => {
+                (FieldKind::Message(inner), "active_before_time" | "end_time") => {
                     let mut end = DynamicMessage::new(inner);
                     end.set_field_by_name("seconds", Value::I64(4_102_444_800));
                     Some(Value::Message(end))
@@ -779,6 +821,7 @@ impl Fixture {
             "media_type" | "media_types" => "video/mp4".into(),
             "code" => "00000000".into(),
             "status_code" => "5.1.1".into(),
+            "event_types" => "frontdesk.event.v1.ConversationClosed".into(),
             "property" => PROPERTY.into(),
             "email" | "recipient_email" | "reply_to_email" | "unsubscribe_email" => self.address(),
             name if name.ends_with("url") => "https://shop.example/there".into(),

@@ -9,7 +9,7 @@ use sea_orm::DbErr;
 use tonic::{Code, Status};
 
 use crate::{
-    domain::{DeliveryStatus, MailLimitReached, SenderEdited, TemplateEdited},
+    domain::{DeliveryStatus, MailLimitReached, SenderEdited, TemplateEdited, WebhookEndpointEdited},
     mail::TemplateFault,
 };
 
@@ -77,6 +77,9 @@ pub(crate) enum NotificationError {
     /// The account has the maximum number of templates.
     #[error("the account has templates in {0} languages, the maximum; delete one first")]
     TooManyTemplates(u64),
+    /// The account has the maximum number of endpoints of webhooks.
+    #[error("the account has {0} webhook endpoints, the maximum; delete one first")]
+    TooManyWebhookEndpoints(u64),
     /// The sender address is not verified.
     #[error("the sender address is not verified; verify it with the code that was mailed to it")]
     SenderNotVerified,
@@ -126,6 +129,12 @@ impl From<TemplateEdited> for NotificationError {
     }
 }
 
+impl From<WebhookEndpointEdited> for NotificationError {
+    fn from(_: WebhookEndpointEdited) -> Self {
+        Self::EtagMismatch("webhook endpoint")
+    }
+}
+
 impl From<ClaimError> for NotificationError {
     fn from(error: ClaimError) -> Self {
         match error {
@@ -155,6 +164,9 @@ impl From<NotificationError> for Status {
             E::Template(fault) => ApiError::fields(vec![FieldError::new(fault.field, fault.description())]),
             E::TemplateUnusable(_) => error(Code::FailedPrecondition, Reason::TemplateUnusable),
             E::TooManyTemplates(max) => error(Code::FailedPrecondition, Reason::TooManyTemplates).with("max", max),
+            E::TooManyWebhookEndpoints(max) => {
+                error(Code::FailedPrecondition, Reason::TooManyWebhookEndpoints).with("max", max)
+            }
             E::RecipientSuppressed => error(Code::FailedPrecondition, Reason::RecipientSuppressed),
             E::DeliveryStatus(status) => {
                 error(Code::FailedPrecondition, Reason::DeliveryStatus).with("status", status.as_str())

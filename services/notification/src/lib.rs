@@ -1,9 +1,10 @@
-//! Notification: decides at each close whether a transcript is mailed, composes mails and delivers them.
+//! Notification: decides at each close whether a transcript is mailed, composes mails and delivers them, and sends events to webhooks.
 //!
-//! It owns decisions, deliveries, sender addresses and the codes that verify addresses of visitors. It promises: exactly one
-//! decision per close, stored with the facts that it was based on (rule T3); no mail is lost, and a mail is sent twice only
-//! when the outcome of its first attempt is unknown (T8); a transcript contains only what the visitor saw (T7). Start
-//! reading at `commands/decide_transcript.rs`, then `workers/deliveries.rs`; the rules are in `domain/`.
+//! It owns decisions, deliveries, sender addresses, the codes that verify addresses of visitors, and endpoints of webhooks.
+//! It promises: exactly one decision per close, stored with the facts that it was based on (rule T3); no mail is lost, and
+//! a mail is sent twice only when the outcome of its first attempt is unknown (T8); a transcript contains only what the
+//! visitor saw (T7). Start reading at `commands/decide_transcript.rs`, then `workers/deliveries.rs`; the rules are in
+//! `domain/`.
 
 mod assignment;
 mod commands;
@@ -19,12 +20,14 @@ mod settings;
 mod store;
 mod transport;
 mod web;
+mod webhook;
 mod workers;
 
 use std::sync::Arc;
 
 use axum::Router;
 use frontdesk_api::Pages;
+use frontdesk_auth::InstallationSecret;
 use frontdesk_bus::Bus;
 use frontdesk_clock::Clock;
 use frontdesk_db::{AccountTable, Db};
@@ -41,6 +44,7 @@ use frontdesk_proto::notification::{
         template_service_server::{self, TemplateServiceServer},
         transcript_service_server::{self, TranscriptServiceServer},
     },
+    v1beta1::webhook_service_server::{self, WebhookServiceServer},
 };
 use frontdesk_service::{AccountStates, BuildError, Service, ServiceContext, Worker};
 use tokio::sync::{Notify, Semaphore};
@@ -52,8 +56,11 @@ use conversation::ConversationClient;
 use mail::DkimKeys;
 pub use migration::Migrator;
 use queries::TranscriptLinks;
-pub use settings::{DkimKeySettings, MIN_TRANSCRIPT_BYTES, NotificationSettings, SmtpSettings, SmtpTls};
+pub use settings::{
+    DkimKeySettings, MIN_TRANSCRIPT_BYTES, NotificationSettings, SmtpSettings, SmtpTls, WebhookSettings,
+};
 use transport::Transport;
+use webhook::{PublicEvents, ReceiverNetworks, WebhookAccounts};
 use workers::AttemptCounter;
 
 /// Name of the service in events, tokens and consumers.
@@ -80,6 +87,13 @@ pub struct App {
     /// Room for answers to links.
     pub(crate) linked: Arc<web::Answers>,
     pub(crate) attempts: AttemptCounter,
+    /// The secrets of endpoints of webhooks are derived from it.
+    pub(crate) installation_secret: InstallationSecret,
+    pub(crate) public_events: PublicEvents,
+    pub(crate) receiver_networks: Arc<ReceiverNetworks>,
+    pub(crate) webhook_accounts: WebhookAccounts,
+    /// Wakes the worker of webhooks when a delivery may be due.
+    pub(crate) webhooks_due: Arc<Notify>,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -95,6 +109,7 @@ impl Service for App {
         template_service_server::SERVICE_NAME,
         notification_preference_service_server::SERVICE_NAME,
         address_code_service_server::SERVICE_NAME,
+        webhook_service_server::SERVICE_NAME,
     ];
     const ACCOUNT_TABLES: &'static [AccountTable] = store::ACCOUNT_TABLES;
     const CALLS: &'static [&'static str] = &["conversation", "assignment"];
@@ -117,6 +132,11 @@ impl Service for App {
             previews: Arc::new(Semaphore::new(settings.previews_at_once)),
             links: TranscriptLinks::new(context.secret.clone(), &settings.public_url),
             linked: Arc::new(web::Answers::new()),
+            installation_secret: context.secret.clone(),
+            public_events: PublicEvents::try_new()?,
+            receiver_networks: Arc::new(ReceiverNetworks::try_new(&settings.webhooks.allowed_networks)?),
+            webhook_accounts: WebhookAccounts::default(),
+            webhooks_due: Arc::default(),
             attempts: AttemptCounter::new(),
             shutdown: context.shutdown,
             settings: Arc::new(settings),
@@ -132,7 +152,8 @@ impl Service for App {
             .add_service(SuppressionServiceServer::new(grpc::Suppressions(self.clone())))
             .add_service(TemplateServiceServer::new(grpc::Templates(self.clone())))
             .add_service(NotificationPreferenceServiceServer::new(grpc::Preferences(self.clone())))
-            .add_service(AddressCodeServiceServer::new(grpc::AddressCodes(self.clone())));
+            .add_service(AddressCodeServiceServer::new(grpc::AddressCodes(self.clone())))
+            .add_service(WebhookServiceServer::new(grpc::Webhooks(self.clone())));
     }
 
     fn http_routes(&self) -> Router {
@@ -145,6 +166,9 @@ impl Service for App {
         bus.subscribe(consumers::DecideTranscripts(self.clone()), &self.db);
         bus.subscribe(consumers::ContactErasures(self.clone()), &self.db);
         bus.subscribe(consumers::NotifyOfConversations(self.clone()), &self.db);
+        for webhooks in consumers::QueueWebhooks::of_all_services(self) {
+            bus.subscribe(webhooks, &self.db);
+        }
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -154,9 +178,13 @@ impl Service for App {
 
     fn workers(&self) -> Vec<Worker> {
         let (deliver, forget) = (self.clone(), self.clone());
+        let (webhooks, forget_webhooks) = (self.clone(), self.clone());
         vec![
             Worker::new("deliveries", move || workers::deliver(deliver.clone())).drains_for(self.settings.drain),
             Worker::new("mails-of-failed-deliveries", move || workers::forget_mails(forget.clone())),
+            Worker::new("webhooks", move || workers::deliver_webhooks(webhooks.clone()))
+                .drains_for(self.settings.webhooks.timeout),
+            Worker::new("old-webhooks", move || workers::forget_webhooks(forget_webhooks.clone())),
         ]
     }
 }
@@ -165,6 +193,12 @@ impl App {
     /// Wakes the delivery worker, for [`frontdesk_db::Tx::on_commit`].
     fn wake(&self) -> impl FnOnce() + Send + 'static {
         let due = self.due.clone();
+        move || due.notify_one()
+    }
+
+    /// Wakes the worker of webhooks, for [`frontdesk_db::Tx::on_commit`].
+    fn wake_webhooks(&self) -> impl FnOnce() + Send + 'static {
+        let due = self.webhooks_due.clone();
         move || due.notify_one()
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    domain::{AutomaticLimits, RetryPolicy, link},
+    domain::{AutomaticLimits, RetryPolicy, WebhookPolicy, link},
     mail::{is_language, languages, one_line},
 };
 
@@ -20,7 +20,7 @@ pub const MIN_TRANSCRIPT_BYTES: usize = 256 * 1024;
 /// How long a mail waits for faults of the settings of the mail server to be repaired (7 days).
 const MAX_REPAIR_TIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// How mails are sent, and limits of their number.
+/// How mails are sent, limits of their number, and how events are sent to endpoints of webhooks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NotificationSettings {
@@ -28,6 +28,8 @@ pub struct NotificationSettings {
     pub smtp: SmtpSettings,
     /// Sender of the installation's own mails, such as the codes that verify sender addresses: `Name <address>`.
     pub installation_sender: String,
+    /// Events for endpoints of webhooks.
+    pub webhooks: WebhookSettings,
     /// Keys that sign mails with DKIM, one for each sender. None: mails are signed by the mail server, if at all.
     pub dkim_keys: Vec<DkimKeySettings>,
     /// Language of mails to recipients whose own is not known, or for which there is none: its BCP 47 tag, `en` or `it`.
@@ -103,6 +105,7 @@ impl Default for NotificationSettings {
         Self {
             smtp: SmtpSettings::default(),
             installation_sender: "Frontdesk <frontdesk@localhost.localdomain>".into(),
+            webhooks: WebhookSettings::default(),
             dkim_keys: Vec::new(),
             language: "en".into(),
             inbox_url: String::new(),
@@ -288,6 +291,65 @@ impl SmtpSettings {
             (0, SmtpTls::Implicit) => 465,
             (port, _) => port,
         }
+    }
+}
+
+/// How events are sent to endpoints of webhooks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebhookSettings {
+    /// Whether endpoints may have http addresses: for development and tests.
+    pub allow_http: bool,
+    /// Networks in CIDR notation, such as `10.0.0.0/8`, that receivers may be in although they are private, loopback or link-local.
+    #[serde(deserialize_with = "frontdesk_settings::list::deserialize")]
+    pub allowed_networks: Vec<String>,
+    /// Maximum number of endpoints of one account.
+    pub endpoints_per_account: u64,
+    /// Maximum number of events that are posted at the same time by one replica.
+    pub deliveries_at_once: usize,
+    /// The same of those to one endpoint. An endpoint whose last attempt failed has one at a time.
+    pub deliveries_per_endpoint: usize,
+    /// Maximum duration of an attempt, from resolving the name to the status of the answer.
+    #[serde(with = "frontdesk_settings::duration")]
+    pub timeout: Duration,
+    /// Number of failed attempts after which a delivery has failed.
+    pub max_attempts: i32,
+    /// Pause after the first failed attempt; later pauses are 4, 16, 60, 120, 240 and 480 times as long.
+    #[serde(with = "frontdesk_settings::duration")]
+    pub retry_pause: Duration,
+    /// How long an event for an endpoint that wants them in order waits for one before it that has not arrived.
+    #[serde(with = "frontdesk_settings::duration")]
+    pub order_wait: Duration,
+    /// How long every attempt of an endpoint fails until it is disabled.
+    #[serde(with = "frontdesk_settings::duration")]
+    pub disable_after: Duration,
+    /// How long deliveries are kept, whether they were sent or not.
+    #[serde(with = "frontdesk_settings::duration")]
+    pub keep_deliveries: Duration,
+}
+
+impl Default for WebhookSettings {
+    fn default() -> Self {
+        Self {
+            allow_http: false,
+            allowed_networks: Vec::new(),
+            endpoints_per_account: 20,
+            deliveries_at_once: 64,
+            deliveries_per_endpoint: 4,
+            timeout: Duration::from_secs(10),
+            max_attempts: 15,
+            retry_pause: Duration::from_secs(30),
+            order_wait: Duration::from_secs(120),
+            disable_after: Duration::from_secs(5 * 24 * 3600),
+            keep_deliveries: Duration::from_secs(30 * 24 * 3600),
+        }
+    }
+}
+
+impl WebhookSettings {
+    /// Returns when and how often a delivery is attempted.
+    pub(crate) fn policy(&self) -> WebhookPolicy {
+        WebhookPolicy { first_pause: self.retry_pause, max_attempts: self.max_attempts }
     }
 }
 

@@ -186,7 +186,8 @@ async fn c12_every_method_with_a_request_id_gives_a_repeat_the_first_answer() {
 /// The request with another text; where it has only ids and numbers, with another conversation of the account.
 fn with_another_content(fixture: &Fixture, request: &DynamicMessage) -> DynamicMessage {
     let mut other = request.clone();
-    for name in ["text", "name", "title", "subject", "display_name", "reason", "page_title", "file_name"] {
+    for name in ["text", "name", "title", "subject", "display_name", "reason", "page_title", "file_name", "description"]
+    {
         if other.has_field_by_name(name) {
             other.set_field_by_name(name, Value::String("other".into()));
             return other;
@@ -206,6 +207,10 @@ fn with_another_content(fixture: &Fixture, request: &DynamicMessage) -> DynamicM
         other.set_field_by_name("attempt", Value::I32(2));
     } else if other.has_field_by_name("keep_previous") {
         other.clear_field_by_name("keep_previous");
+    } else if other.has_field_by_name("webhook_endpoint_id") {
+        other.set_field_by_name("webhook_endpoint_id", Value::String(fixture.another_webhook.0.clone()));
+    } else if other.has_field_by_name("webhook_delivery_id") {
+        other.set_field_by_name("webhook_delivery_id", Value::String(fixture.another_webhook.1.clone()));
     } else if other.has_field_by_name("conversation_id") {
         other.set_field_by_name("conversation_id", Value::String(fixture.another.id.clone()));
     } else {
@@ -268,6 +273,7 @@ async fn s5_every_update_is_safe_to_repeat_and_refused_only_if_it_would_overwrit
         "Team",
         "Ticket",
         "TranscriptTemplate",
+        "WebhookEndpoint",
     ];
     assert_eq!(updated, kinds.map(|kind| format!("Update{kind}")));
 }

@@ -80,6 +80,7 @@ fn write_plain(plain: &mut String, value: &Value) {
                     "key_id",
                     "secret",
                     "content",
+                    "payload",
                 ]
                 .contains(&field.name())
                 {

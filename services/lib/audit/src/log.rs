@@ -79,7 +79,10 @@ impl AuditLog {
     }
 
     fn database(&self, method: &str) -> Result<&Db, DbErr> {
-        let serves = |package: &str| method.strip_prefix(package).is_some_and(|rest| rest.starts_with('.'));
+        // A package that is not stable, such as `v1beta1`, has the stable one's database.
+        let serves = |package: &str| {
+            method.strip_prefix(package).is_some_and(|rest| rest.starts_with('.') || rest.starts_with("beta"))
+        };
         let own = self.0.databases.iter().find(|(package, _)| serves(package));
         let (_, db) =
             own.or(self.0.databases.first()).ok_or_else(|| DbErr::Custom(format!("no database records {method}")))?;

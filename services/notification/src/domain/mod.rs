@@ -1,5 +1,5 @@
 //! The rules: what is decided at a close, how a delivery goes on after an attempt, which limits mails have, when a sender
-//! address may be used, and what a transcript shows of a thread. No I/O, no clock.
+//! address may be used, what a transcript shows of a thread, and how events are sent to endpoints of webhooks. No I/O, no clock.
 
 mod address_code;
 mod agent_mail;
@@ -9,6 +9,7 @@ mod code;
 mod contact;
 mod delivery;
 mod delivery_status;
+mod event_order;
 mod excerpt;
 mod mail_limits;
 mod message;
@@ -20,6 +21,9 @@ mod transcript;
 mod transcript_decision;
 mod transcript_template;
 mod turns;
+mod webhook_delivery;
+mod webhook_endpoint;
+mod webhook_turns;
 
 pub(crate) use address_code::{AddressCode, CodeOutcome};
 pub(crate) use agent_mail::{AgentMail, Notice, NotificationPreferences};
@@ -28,6 +32,7 @@ pub(crate) use close::{ConversationClose, DecisionFacts};
 pub(crate) use contact::Contact;
 pub(crate) use delivery::Delivery;
 pub(crate) use delivery_status::{AttemptOutcome, Claim, DeliveryEvent, DeliveryFilter, DeliveryKind, DeliveryStatus};
+pub(crate) use event_order::EventOrder;
 pub(crate) use excerpt::Excerpt;
 pub(crate) use mail_limits::{
     AutomaticCounts, AutomaticLimits, Counted, DAY, HOUR, LimitScope, MailLimit, MailLimitReached, mailbox,
@@ -41,3 +46,8 @@ pub(crate) use transcript::{Content, Transcript, TranscriptLine, VisitorName, li
 pub(crate) use transcript_decision::{SkipReason, TranscriptDecision, decide, explain};
 pub(crate) use transcript_template::{TemplateChange, TemplateEdited, TranscriptTemplate};
 pub(crate) use turns::{MailQueue, Turns, recipient_domain};
+pub(crate) use webhook_delivery::{
+    QueuedEvent, ReplaySpan, WebhookDelivery, WebhookDeliveryStatus, WebhookOutcome, WebhookPolicy,
+};
+pub(crate) use webhook_endpoint::{SecretVersion, WebhookEndpoint, WebhookEndpointChange, WebhookEndpointEdited};
+pub(crate) use webhook_turns::take_turns;

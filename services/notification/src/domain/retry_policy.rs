@@ -18,12 +18,17 @@ pub(crate) struct RetryPolicy {
     pub(crate) min_transcript_bytes: usize,
 }
 
+/// Returns the pause after this number of failures, if the first is `first`.
+pub(super) fn growing_pause(first: Duration, failures: i32) -> Duration {
+    let step = usize::try_from(failures.max(1) - 1).unwrap_or(0).min(GROWTH.len() - 1);
+    first * GROWTH[step]
+}
+
 impl RetryPolicy {
     /// Returns the pause after this number of failures: 30 s, 2 min, 8 min, 30 min, 1 h, 2 h, then 4 h, when the first
     /// is 30 s.
     pub(crate) fn pause_after(&self, failures: i32) -> Duration {
-        let step = usize::try_from(failures.max(1) - 1).unwrap_or(0).min(GROWTH.len() - 1);
-        self.first_pause * GROWTH[step]
+        growing_pause(self.first_pause, failures)
     }
 
     /// Returns the pause after this number of attempts, of which the last one met a fault of the settings: 30 min at most, when

@@ -1,13 +1,13 @@
 //! Conversion between domain types and messages.
 
 use frontdesk_auth::{ACCOUNT_HEADER, Caller};
-use frontdesk_proto::notification::v1 as proto;
+use frontdesk_proto::notification::{v1 as proto, v1beta1 as beta};
 use uuid::Uuid;
 
 use crate::{
     domain::{
         Bounce, BounceKind, Delivery, DeliveryKind, DeliveryStatus, Requester, Sender, Suppression, SuppressionReason,
-        TranscriptDecision, explain,
+        TranscriptDecision, WebhookDelivery, WebhookDeliveryStatus, WebhookEndpoint, explain,
     },
     error::NotificationError,
     queries::{Preview, TranscriptPart},
@@ -206,4 +206,63 @@ pub(super) fn sender(sender: Sender) -> proto::Sender {
         update_time: Some(sender.updated_at.to_proto()),
         version: version(sender.version),
     }
+}
+
+pub(super) fn webhook_endpoint(endpoint: WebhookEndpoint) -> beta::WebhookEndpoint {
+    beta::WebhookEndpoint {
+        id: endpoint.id.to_string(),
+        etag: endpoint.etag(),
+        url: endpoint.url,
+        description: endpoint.description,
+        event_types: endpoint.event_types,
+        ordered: endpoint.ordered,
+        enabled: endpoint.enabled,
+        disabled_by_failures: endpoint.disabled_by_failures,
+        failing_since_time: endpoint.failing_since.map(|at| at.to_proto()),
+        previous_secret_expire_time: endpoint.previous_secret.map(|(_, ends_at)| ends_at.to_proto()),
+        create_time: Some(endpoint.created_at.to_proto()),
+        update_time: Some(endpoint.updated_at.to_proto()),
+        version: version(endpoint.version),
+    }
+}
+
+pub(super) fn webhook_delivery(delivery: WebhookDelivery) -> beta::WebhookDelivery {
+    let status = match delivery.status {
+        WebhookDeliveryStatus::Queued => beta::WebhookDeliveryStatus::Queued,
+        WebhookDeliveryStatus::Sent => beta::WebhookDeliveryStatus::Sent,
+        WebhookDeliveryStatus::Failed => beta::WebhookDeliveryStatus::Failed,
+    };
+    let is_queued = delivery.status == WebhookDeliveryStatus::Queued;
+    let duration = delivery.attempted_at.and_then(|_| delivery.response_duration.try_into().ok());
+    beta::WebhookDelivery {
+        id: delivery.id.to_string(),
+        webhook_endpoint_id: delivery.endpoint.to_string(),
+        event_id: delivery.event.id.to_string(),
+        event_type: delivery.event.kind,
+        aggregate_id: delivery.event.aggregate.to_string(),
+        aggregate_version: version(delivery.event.version),
+        payload: delivery.event.payload,
+        status: status.into(),
+        attempt_count: delivery.attempt_count,
+        response_status: delivery.response_status,
+        response_body: delivery.response_body,
+        response_duration: duration,
+        failure: delivery.failure,
+        create_time: Some(delivery.created_at.to_proto()),
+        last_attempt_time: delivery.attempted_at.map(|at| at.to_proto()),
+        next_attempt_time: is_queued.then(|| delivery.due_at.to_proto()),
+    }
+}
+
+/// Returns the statuses to filter by.
+pub(super) fn webhook_statuses(
+    statuses: impl Iterator<Item = beta::WebhookDeliveryStatus>,
+) -> Vec<WebhookDeliveryStatus> {
+    let convert = |status| match status {
+        beta::WebhookDeliveryStatus::Unspecified => None,
+        beta::WebhookDeliveryStatus::Queued => Some(WebhookDeliveryStatus::Queued),
+        beta::WebhookDeliveryStatus::Sent => Some(WebhookDeliveryStatus::Sent),
+        beta::WebhookDeliveryStatus::Failed => Some(WebhookDeliveryStatus::Failed),
+    };
+    statuses.filter_map(convert).collect()
 }

@@ -10,6 +10,7 @@ mod suppression_service;
 mod template_service;
 mod transcript_service;
 mod watch_deliveries;
+mod webhook_service;
 
 pub(crate) use account_row_service::AccountRows;
 pub(crate) use address_code_service::AddressCodes;
@@ -19,3 +20,4 @@ pub(crate) use sender_service::Senders;
 pub(crate) use suppression_service::Suppressions;
 pub(crate) use template_service::Templates;
 pub(crate) use transcript_service::Transcripts;
+pub(crate) use webhook_service::Webhooks;

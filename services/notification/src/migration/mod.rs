@@ -50,6 +50,7 @@ impl MigratorTrait for Migrator {
                 name: "notification_016_fewer_indexes_of_deliveries",
                 text: include_str!("016_fewer_indexes_of_deliveries.sql"),
             }),
+            Box::new(Sql { name: "notification_018_webhooks", text: include_str!("018_webhooks.sql") }),
         ]
     }
 }

@@ -3,9 +3,10 @@
 
 use frontdesk_db::{AccountTable, ChildTable};
 
-/// In the order in which they are exported and erased: deliveries first, so that no mail is sent any more.
+/// In the order in which they are exported and erased: deliveries first, so that no mail and no event is sent any more.
 pub(crate) const ACCOUNT_TABLES: &[AccountTable] = &[
     AccountTable::new("deliveries", &["created_at", "id"]).with(OF_DELIVERIES),
+    AccountTable::new("webhook_deliveries", &["created_at", "id"]),
     AccountTable::new("agent_mails", &["agent_id", "conversation_id", "due_at", "delivery_id"]),
     AccountTable::new("transcript_decisions", &["created_at", "id"]),
     // A code can be found from its hash, and would verify an address of somebody else once the end is cancelled.
@@ -13,6 +14,8 @@ pub(crate) const ACCOUNT_TABLES: &[AccountTable] = &[
     AccountTable::new("notification_preferences", &["agent_id"]),
     AccountTable::new("suppressions", &["id"]),
     AccountTable::new("transcript_templates", &["language"]),
+    AccountTable::new("webhook_endpoints", &["id"]),
+    AccountTable::new("webhook_event_orders", &["source", "aggregate_id"]).not_exported(),
     AccountTable::new("mail_accounts", &[]).not_exported(),
     AccountTable::new("delivery_retries", &["created_at", "id"]).not_exported(),
     AccountTable::new("erased_ids", &["id"]).not_exported(),

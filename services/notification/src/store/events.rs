@@ -1,18 +1,23 @@
 //! The events that this service publishes: one function for each.
 
+use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use frontdesk_outbox::{Aggregate, Events, append};
 use frontdesk_proto::{
     actor::v1::{Actor, ActorKind},
-    event::v1::{ContactErasureConfirmed, DeliveryFailed, DeliveryParked, DeliverySent, TranscriptDecided},
+    event::v1::{
+        ContactErasureConfirmed, DeliveryFailed, DeliveryParked, DeliverySent, Event, TranscriptDecided,
+        WebhookEndpointDisabled, WebhookEndpointTested,
+    },
     notification::v1 as proto,
 };
+use prost::{Message, Name};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::{
     NAME,
-    domain::{Delivery, DeliveryKind, Requester, SkipReason, TranscriptDecision},
+    domain::{Delivery, DeliveryKind, Requester, SkipReason, TranscriptDecision, WebhookEndpoint},
 };
 
 pub(crate) async fn append_transcript_decided(tx: &mut Tx, decision: &TranscriptDecision) -> Result<(), DbErr> {
@@ -85,6 +90,33 @@ pub(crate) async fn append_contact_erasure_confirmed(
     let aggregate = Aggregate { source: NAME, account, kind: "contact_job", id: job, version: 1 };
     let confirmed = ContactErasureConfirmed { contact_id: contact.to_string(), contact_job_id: job.to_string() };
     append(tx, aggregate, &confirmed).await
+}
+
+/// Appends the event of an endpoint that its failures disabled.
+pub(crate) async fn append_webhook_endpoint_disabled(tx: &mut Tx, endpoint: &WebhookEndpoint) -> Result<(), DbErr> {
+    let (account, id, version) = (endpoint.account, endpoint.id, endpoint.event_version);
+    let aggregate = Aggregate { source: NAME, account, kind: "webhook_endpoint", id, version };
+    append(tx, aggregate, &WebhookEndpointDisabled { webhook_endpoint_id: id.to_string() }).await
+}
+
+/// Returns the event that tests an endpoint. It is sent to the endpoint, and published nowhere; so it is about an aggregate of its own.
+pub(crate) fn webhook_endpoint_tested(id: Uuid, endpoint: &WebhookEndpoint, now: Time) -> Event {
+    let tested = WebhookEndpointTested { webhook_endpoint_id: endpoint.id.to_string() };
+    Event {
+        id: id.to_string(),
+        r#type: WebhookEndpointTested::full_name(),
+        source: NAME.into(),
+        account_id: endpoint.account.to_string(),
+        aggregate_type: "webhook_test".into(),
+        aggregate_id: id.to_string(),
+        version: 1,
+        create_time: Some(now.to_proto()),
+        traceparent: frontdesk_telemetry::traceparent(),
+        data: Some(prost_types::Any {
+            type_url: format!("type.googleapis.com/{}", WebhookEndpointTested::full_name()),
+            value: tested.encode_to_vec(),
+        }),
+    }
 }
 
 impl From<SkipReason> for proto::SkipReason {

@@ -1,5 +1,4 @@
-//! The statements. Each one that a caller's request reaches names the account; those of the delivery worker serve all
-//! accounts.
+//! The statements. Each one that a caller's request reaches names the account; those of workers and consumers serve all accounts.
 
 mod account_tables;
 pub(crate) mod address_codes;
@@ -8,6 +7,7 @@ pub(crate) mod deliveries;
 pub(crate) mod due_deliveries;
 pub(crate) mod entity;
 pub(crate) mod erased_ids;
+pub(crate) mod event_orders;
 pub(crate) mod events;
 pub(crate) mod mail_counts;
 pub(crate) mod notification_preferences;
@@ -15,6 +15,8 @@ pub(crate) mod senders;
 pub(crate) mod suppressions;
 pub(crate) mod transcript_decisions;
 pub(crate) mod transcript_templates;
+pub(crate) mod webhook_deliveries;
+pub(crate) mod webhook_endpoints;
 
 pub(crate) use account_tables::ACCOUNT_TABLES;
 

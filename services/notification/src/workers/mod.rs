@@ -6,7 +6,9 @@ mod forget_mails;
 mod next_turns;
 mod recording;
 mod running;
+mod webhooks;
 
 pub(crate) use attempt_counter::AttemptCounter;
 pub(crate) use deliveries::deliver;
 pub(crate) use forget_mails::forget_mails;
+pub(crate) use webhooks::{deliver_webhooks, forget_webhooks};

@@ -8,14 +8,17 @@ use frontdesk_notification::{App, NotificationSettings, SmtpSettings, SmtpTls};
 use frontdesk_proto::{
     assignment::v1::{Agent, GetAgentRequest, GetAgentResponse},
     conversation::internal::v1::{GetClosingFactsRequest, GetClosingFactsResponse},
-    notification::v1::{
-        CancelDeliveryRequest, CreateSenderRequest, CreateSenderResponse, Delivery, DeliveryStatus, GetDeliveryRequest,
-        ListDeliveriesRequest, ListSendersRequest, ListTranscriptDecisionsRequest, RetryDeliveryRequest, Sender,
-        SetFallbackSenderRequest, TranscriptDecision, VerifySenderRequest,
-        delivery_service_client::DeliveryServiceClient,
-        notification_preference_service_client::NotificationPreferenceServiceClient,
-        sender_service_client::SenderServiceClient, suppression_service_client::SuppressionServiceClient,
-        template_service_client::TemplateServiceClient, transcript_service_client::TranscriptServiceClient,
+    notification::{
+        v1::{
+            CancelDeliveryRequest, CreateSenderRequest, CreateSenderResponse, Delivery, DeliveryStatus,
+            GetDeliveryRequest, ListDeliveriesRequest, ListSendersRequest, ListTranscriptDecisionsRequest,
+            RetryDeliveryRequest, Sender, SetFallbackSenderRequest, TranscriptDecision, VerifySenderRequest,
+            delivery_service_client::DeliveryServiceClient,
+            notification_preference_service_client::NotificationPreferenceServiceClient,
+            sender_service_client::SenderServiceClient, suppression_service_client::SuppressionServiceClient,
+            template_service_client::TemplateServiceClient, transcript_service_client::TranscriptServiceClient,
+        },
+        v1beta1::webhook_service_client::WebhookServiceClient,
     },
 };
 use frontdesk_testkit::{Calls, Mode, ServiceUnderTest, new_id, request_id, wait_for};
@@ -171,6 +174,10 @@ impl Account {
 
     pub fn suppressions(&self) -> SuppressionServiceClient<Calls> {
         SuppressionServiceClient::new(self.admin.clone())
+    }
+
+    pub fn webhooks(&self) -> WebhookServiceClient<Calls> {
+        WebhookServiceClient::new(self.admin.clone())
     }
 
     pub fn deliveries(&self) -> DeliveryServiceClient<Calls> {

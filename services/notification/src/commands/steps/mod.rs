@@ -4,10 +4,12 @@ mod check_mail_limits;
 mod mail_code;
 mod require_active_caller;
 mod save_delivery;
+mod secret_text;
 mod suppress;
 
 pub(super) use check_mail_limits::check_mail_limits;
 pub(super) use mail_code::mail_code;
 pub(super) use require_active_caller::require_active_caller;
 pub(super) use save_delivery::save_delivery;
+pub(super) use secret_text::secret_text;
 pub(super) use suppress::{Cause, suppress};

@@ -12,3 +12,6 @@ pub(crate) mod sender;
 pub(crate) mod suppression;
 pub(crate) mod transcript_decision;
 pub(crate) mod transcript_template;
+pub(crate) mod webhook_delivery;
+pub(crate) mod webhook_endpoint;
+pub(crate) mod webhook_event_order;

@@ -1,0 +1,55 @@
+//! Adds an endpoint of webhooks.
+
+use frontdesk_auth::Caller;
+use frontdesk_idempotency::Key;
+use uuid::Uuid;
+
+use super::steps::secret_text;
+use crate::{App, domain::WebhookEndpoint, error::NotificationError, store, webhook::check_url};
+
+/// The endpoint to add.
+#[derive(Clone, Debug)]
+pub(crate) struct CreateWebhookEndpoint {
+    pub(crate) url: String,
+    pub(crate) description: String,
+    pub(crate) event_types: Vec<String>,
+    pub(crate) ordered: bool,
+}
+
+/// Adds the endpoint. Returns it with its secret.
+pub(crate) async fn create_webhook_endpoint(
+    app: &App,
+    caller: &Caller,
+    key: &Key,
+    command: CreateWebhookEndpoint,
+) -> Result<(WebhookEndpoint, String), NotificationError> {
+    let settings = &app.settings.webhooks;
+    let url = check_url(&command.url, &app.receiver_networks, settings.allow_http)
+        .map_err(|description| NotificationError::Field { field: "url", description: description.into() })?;
+    let tx = app.db.begin_for(caller.account).await?;
+    store::mail_counts::lock(&tx, caller.account).await?;
+    if let Some(first) = key.claim::<Uuid>(&tx).await? {
+        let endpoint = store::webhook_endpoints::find_also_deleted(tx.conn(), caller.account, first)
+            .await?
+            .ok_or(NotificationError::NotFound("webhook endpoint"))?;
+        let secret = secret_text(app, &endpoint)?;
+        return Ok((endpoint, secret));
+    }
+    if store::webhook_endpoints::count(&tx, caller.account).await? >= settings.endpoints_per_account {
+        return Err(NotificationError::TooManyWebhookEndpoints(settings.endpoints_per_account));
+    }
+    let now = tx.now().await?;
+    let source = app.installation_secret.current_id();
+    let endpoint = WebhookEndpoint {
+        description: command.description,
+        event_types: command.event_types,
+        ordered: command.ordered,
+        ..WebhookEndpoint::new(tx.new_id(), caller.account, url, source, now)
+    };
+    let secret = secret_text(app, &endpoint)?;
+    store::webhook_endpoints::insert(&tx, &endpoint).await?;
+    key.store_result(&tx, &endpoint.id).await?;
+    app.webhook_accounts.add(caller.account);
+    tx.commit().await?;
+    Ok((endpoint, secret))
+}

@@ -1,0 +1,102 @@
+//! Queues events for the endpoints of webhooks that want them.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use frontdesk_clock::Time;
+use frontdesk_db::AccountId;
+use frontdesk_proto::event::v1::Event;
+use uuid::Uuid;
+
+use crate::{
+    App,
+    domain::{QueuedEvent, WebhookDelivery, WebhookEndpoint},
+    error::NotificationError,
+    store::{self, event_orders::AggregateKey},
+};
+
+/// An event that the bus has delivered, with its ids.
+pub(crate) struct ArrivedEvent<'a> {
+    pub(crate) event: &'a Event,
+    pub(crate) account: AccountId,
+    pub(crate) id: Uuid,
+    pub(crate) aggregate: Uuid,
+}
+
+impl ArrivedEvent<'_> {
+    fn key(&self) -> AggregateKey {
+        AggregateKey { account: self.account, source: self.event.source.clone(), aggregate: self.aggregate }
+    }
+
+    fn queued(&self, app: &App) -> Result<QueuedEvent, NotificationError> {
+        Ok(QueuedEvent {
+            id: self.id,
+            kind: self.event.r#type.clone(),
+            source: self.event.source.clone(),
+            aggregate: self.aggregate,
+            version: self.event.version.into(),
+            payload: app.public_events.to_json(self.event).map_err(NotificationError::Internal)?,
+            traceparent: self.event.traceparent.clone(),
+        })
+    }
+}
+
+/// Queues each event for each endpoint that wants it, in one transaction with the marks of the handled events. Returns false if one of several was
+/// handled before: then nothing was done, and they are handled one by one.
+pub(crate) async fn queue_webhooks(
+    app: &App,
+    consumer: &str,
+    arrived: &[ArrivedEvent<'_>],
+) -> Result<bool, NotificationError> {
+    load_accounts(app).await?;
+    let accounts: BTreeSet<AccountId> = arrived.iter().map(|arrived| arrived.account).collect();
+    let endpoints = store::webhook_endpoints::list_enabled(app.db.read(), accounts).await?;
+    let of_account = |account: AccountId| endpoints.iter().filter(move |endpoint| endpoint.account == account);
+    let concerned: Vec<&ArrivedEvent<'_>> =
+        arrived.iter().filter(|arrived| of_account(arrived.account).next().is_some()).collect();
+    if concerned.is_empty() {
+        return Ok(true);
+    }
+    let events: Vec<&Event> = concerned.iter().map(|arrived| arrived.event).collect();
+    let mut tx = app.db.begin().await?;
+    if !frontdesk_outbox::mark_all_handled(&tx, consumer, events.into_iter()).await? {
+        return Ok(false);
+    }
+    let now = tx.now().await?;
+    let wants_order = |arrived: &ArrivedEvent<'_>| of_account(arrived.account).any(|endpoint| endpoint.ordered);
+    let keys = concerned.iter().filter(|arrived| wants_order(arrived)).map(|arrived| arrived.key()).collect();
+    let mut orders = store::event_orders::lock(&tx, keys, now).await?;
+    let max_wait = app.settings.webhooks.order_wait;
+    let mut deliveries = Vec::new();
+    for arrived in concerned {
+        let order = orders.get_mut(&arrived.key());
+        let wait = order.map_or(Duration::ZERO, |order| order.arrive(arrived.event.version.into(), max_wait, now));
+        let (event_type, happened_at) =
+            (&arrived.event.r#type, arrived.event.create_time.as_ref().map(Time::from_proto));
+        let wanting: Vec<&WebhookEndpoint> =
+            of_account(arrived.account).filter(|endpoint| endpoint.wants(event_type, happened_at)).collect();
+        if wanting.is_empty() {
+            continue;
+        }
+        let queued = arrived.queued(app)?;
+        deliveries.extend(wanting.into_iter().map(|endpoint| {
+            let due_at = if endpoint.ordered { now.plus(wait) } else { now };
+            WebhookDelivery::new(tx.new_id(), endpoint.account, endpoint.id, queued.clone(), due_at, now)
+        }));
+    }
+    store::webhook_deliveries::insert_all_once(&tx, &deliveries).await?;
+    store::event_orders::save(&tx, &orders, now).await?;
+    for (key, order) in orders.iter().filter(|(_, order)| order.is_released) {
+        store::webhook_deliveries::release(&tx, key, order.version, now).await?;
+    }
+    tx.on_commit(app.wake_webhooks());
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Loads which accounts have endpoints, where this process is the only one that writes the database.
+async fn load_accounts(app: &App) -> Result<(), NotificationError> {
+    if app.db.is_sqlite() && !app.webhook_accounts.is_loaded() {
+        app.webhook_accounts.load(store::webhook_endpoints::list_accounts(app.db.read()).await?);
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Posts events to receivers.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use reqwest::{
+    Client, Response, Url,
+    dns::{Addrs, Name, Resolve, Resolving},
+    header::{CONTENT_TYPE, USER_AGENT},
+    redirect::Policy,
+};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::{ReceiverNetworks, target};
+use crate::{domain::WebhookOutcome, settings::WebhookSettings};
+
+/// Maximum size of the part of an answer that is read and stored (bytes).
+const MAX_BODY: usize = 1024;
+/// How long the body of an answer is waited for after its status.
+const BODY_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a connection is kept open without a request.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum number of characters of the reason of a failure.
+const MAX_FAILURE: usize = 300;
+
+/// A request to a receiver.
+pub(crate) struct WebhookRequest {
+    pub(crate) url: String,
+    /// The header `webhook-id`.
+    pub(crate) event: Uuid,
+    /// The header `webhook-timestamp`.
+    pub(crate) timestamp: i64,
+    /// The header `webhook-signature`.
+    pub(crate) signatures: String,
+    pub(crate) body: String,
+}
+
+/// Posts events to receivers, over connections that are kept for a while. Clones share them.
+#[derive(Clone)]
+pub(crate) struct WebhookClient {
+    client: Client,
+    networks: Arc<ReceiverNetworks>,
+    timeout: Duration,
+}
+
+/// Why no connection was made.
+#[derive(Debug)]
+struct RefusedAddress;
+
+impl fmt::Display for RefusedAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(
+            "the host has no address that webhooks may connect to, only private, loopback or link-local ones",
+        )
+    }
+}
+
+impl std::error::Error for RefusedAddress {}
+
+/// Resolves names to the addresses that receivers may have. The client connects to these and asks no other resolver, so a name that resolves to
+/// another address later leads nowhere else.
+struct Resolver(Arc<ReceiverNetworks>);
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (networks, host) = (self.0.clone(), name.as_str().to_owned());
+        Box::pin(async move {
+            // The client sets the port.
+            let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
+            let usable: Vec<SocketAddr> = found.filter(|address| networks.allow(address.ip())).collect();
+            if usable.is_empty() {
+                return Err(RefusedAddress.into());
+            }
+            let addresses: Addrs = Box::new(usable.into_iter());
+            Ok::<Addrs, Box<dyn std::error::Error + Send + Sync>>(addresses)
+        })
+    }
+}
+
+impl WebhookClient {
+    /// Returns a client for receivers in these networks.
+    pub(crate) fn try_new(settings: &WebhookSettings, networks: Arc<ReceiverNetworks>) -> Result<Self, reqwest::Error> {
+        let client = Client::builder()
+            .dns_resolver(Resolver(networks.clone()))
+            // A redirect could lead to a private address, and to another receiver than the account chose.
+            .redirect(Policy::none())
+            // A proxy would resolve the names itself.
+            .no_proxy()
+            .connect_timeout(settings.timeout)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .tcp_nodelay(true)
+            .build()?;
+        Ok(Self { client, networks, timeout: settings.timeout })
+    }
+
+    /// Posts an event. It takes no longer than the setting `timeout` and a second.
+    pub(crate) async fn post(&self, request: WebhookRequest) -> WebhookOutcome {
+        let began = Instant::now();
+        match timeout(self.timeout, self.send(request)).await {
+            Ok(Ok(mut response)) => {
+                let body = first_bytes(&mut response).await;
+                WebhookOutcome::answered(response.status().as_u16(), body, began.elapsed())
+            }
+            Ok(Err(failure)) => WebhookOutcome::unanswered(failure, began.elapsed()),
+            Err(_) => {
+                let failure = format!("the receiver did not answer within {} ms", self.timeout.as_millis());
+                WebhookOutcome::unanswered(failure, began.elapsed())
+            }
+        }
+    }
+
+    async fn send(&self, request: WebhookRequest) -> Result<Response, String> {
+        let url = Url::parse(&request.url).map_err(|_| "the address of the endpoint is not valid".to_owned())?;
+        // The client asks no resolver for a host that is an address.
+        if target::literal(&url).is_some_and(|address| !self.networks.allow(address)) {
+            return Err(RefusedAddress.to_string());
+        }
+        let post = self
+            .client
+            .post(url)
+            .header(USER_AGENT, concat!("Frontdesk/", env!("CARGO_PKG_VERSION")))
+            .header(CONTENT_TYPE, "application/json")
+            .header("webhook-id", request.event.to_string())
+            .header("webhook-timestamp", request.timestamp)
+            .header("webhook-signature", request.signatures)
+            .body(request.body);
+        post.send().await.map_err(|error| with_causes(&error.without_url()))
+    }
+}
+
+/// Reads the beginning of the body, as far as it comes soon, without control characters.
+async fn first_bytes(response: &mut Response) -> String {
+    let mut bytes = Vec::new();
+    let read = async {
+        while let Ok(Some(chunk)) = response.chunk().await {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() >= MAX_BODY {
+                return;
+            }
+        }
+    };
+    // A receiver that does not end its body has confirmed the event with its status.
+    let _ = timeout(BODY_TIMEOUT, read).await;
+    bytes.truncate(MAX_BODY);
+    let text = String::from_utf8_lossy(&bytes);
+    text.chars().filter(|character| !character.is_control() || *character == '\n').collect()
+}
+
+/// The error with its causes, which the HTTP client leaves out of its text.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    text.chars().filter(|character| !character.is_control()).take(MAX_FAILURE).collect()
+}

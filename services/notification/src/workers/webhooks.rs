@@ -1,0 +1,223 @@
+//! The worker of webhooks: claims due deliveries in turn, posts the events and records the outcomes.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
+
+use frontdesk_db::Retention;
+use opentelemetry::{KeyValue, metrics::Counter};
+use tokio::task::{Id, JoinError, JoinSet};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::{
+    App,
+    commands::{self, ClaimedWebhook},
+    domain::{WebhookEndpoint, WebhookOutcome, take_turns},
+    error::NotificationError,
+    store,
+    webhook::{WebhookClient, WebhookRequest, WebhookSecret},
+};
+
+/// Maximum interval between two reads of what is due: finds what other replicas queued, and retries.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Pause after an error of the database.
+const ERROR_PAUSE: Duration = Duration::from_secs(1);
+/// How much longer a claim is than an attempt may take: the time to record its outcome. It is not renewed.
+const RECORD_TIME: Duration = Duration::from_secs(10);
+/// Pause before recording an outcome is tried again.
+const RECORD_PAUSE: Duration = Duration::from_millis(200);
+/// Maximum number of deliveries in progress to an endpoint whose last attempt failed: a hanging one takes no more of the slots.
+const MAX_WHILE_FAILING: usize = 1;
+/// Maximum number of rows deleted in one transaction.
+const PART: u64 = 1_000;
+
+/// The deliveries that this worker processes.
+struct Running {
+    tasks: JoinSet<()>,
+    /// The delivery and its endpoint.
+    deliveries: HashMap<Id, (Uuid, Uuid)>,
+    max: usize,
+    max_per_endpoint: usize,
+    /// Whose turn was the last.
+    last_turn: Option<Uuid>,
+}
+
+impl Running {
+    fn free(&self) -> usize {
+        self.max.saturating_sub(self.deliveries.len())
+    }
+
+    fn room(&self, endpoint: &WebhookEndpoint) -> usize {
+        let max = if endpoint.failing_since.is_some() { MAX_WHILE_FAILING } else { self.max_per_endpoint };
+        max.saturating_sub(self.deliveries.values().filter(|(_, to)| *to == endpoint.id).count())
+    }
+
+    fn ids(&self) -> HashSet<Uuid> {
+        self.deliveries.values().map(|(delivery, _)| *delivery).collect()
+    }
+
+    /// Waits until one has ended. None: there is none.
+    async fn next_ended(&mut self) -> Option<()> {
+        let ended = self.tasks.join_next_with_id().await?;
+        self.remove(ended);
+        Some(())
+    }
+
+    /// Removes those that have ended.
+    fn remove_ended(&mut self) {
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            self.remove(ended);
+        }
+    }
+
+    fn remove(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = ended.map_or_else(|error: JoinError| error.id(), |(id, ())| id);
+        self.deliveries.remove(&id);
+    }
+}
+
+/// What the attempts need.
+#[derive(Clone)]
+struct Sender {
+    client: WebhookClient,
+    attempts: Counter<u64>,
+}
+
+/// Sends events until the shutdown, then waits for the attempts in progress.
+pub(crate) async fn deliver_webhooks(app: App) {
+    let settings = &app.settings.webhooks;
+    let client = match WebhookClient::try_new(settings, app.receiver_networks.clone()) {
+        Ok(client) => client,
+        Err(error) => {
+            tracing::error!(%error, "webhooks are not sent: there is no HTTP client");
+            return app.shutdown.cancelled().await;
+        }
+    };
+    let attempts = frontdesk_telemetry::meter()
+        .u64_counter("frontdesk.webhook.attempts")
+        .with_description("Attempts to send an event to an endpoint, by outcome")
+        .build();
+    let sender = Sender { client, attempts };
+    let mut running = Running {
+        tasks: JoinSet::new(),
+        deliveries: HashMap::new(),
+        max: settings.deliveries_at_once,
+        max_per_endpoint: settings.deliveries_per_endpoint,
+        last_turn: None,
+    };
+    while !app.shutdown.is_cancelled() {
+        running.remove_ended();
+        let started = start_due(&app, &sender, &mut running).await;
+        let full = running.free() == 0;
+        let wait = match started {
+            Ok(started) if started > 0 && !full => continue,
+            Ok(_) => POLL_INTERVAL,
+            Err(error) => {
+                tracing::error!(%error, "the worker of webhooks cannot read its database");
+                ERROR_PAUSE
+            }
+        };
+        tokio::select! {
+            () = app.shutdown.cancelled() => {}
+            () = app.webhooks_due.notified(), if !full => {}
+            Some(()) = running.next_ended() => {}
+            // Due times are by the database's clock; advancing the development clock ends this sleep.
+            () = app.clock.sleep(wait) => {}
+        }
+    }
+    while running.next_ended().await.is_some() {}
+}
+
+/// Starts due deliveries in turn, up to the maximum. Returns their number.
+async fn start_due(app: &App, sender: &Sender, running: &mut Running) -> Result<usize, NotificationError> {
+    if running.free() == 0 {
+        return Ok(0);
+    }
+    // Read first: a write transaction for nothing would block other writers of SQLite.
+    let endpoints = store::webhook_endpoints::list_due(app.db.read(), app.db.now().await?).await?;
+    let room: HashMap<Uuid, usize> = endpoints.iter().map(|endpoint| (endpoint.id, running.room(endpoint))).collect();
+    let ids: Vec<Uuid> = endpoints.iter().map(|endpoint| endpoint.id).collect();
+    let (places, last_turn) =
+        take_turns(&ids, running.last_turn, running.free(), |endpoint| room.get(&endpoint).copied().unwrap_or(0));
+    if places.is_empty() {
+        return Ok(0);
+    }
+    running.last_turn = last_turn;
+    let duration = app.settings.webhooks.timeout + RECORD_TIME;
+    let claimed = commands::claim_webhooks(app, duration, &running.ids(), endpoints, &places).await?;
+    let started = claimed.len();
+    for claimed in claimed {
+        spawn(app, sender, claimed, running);
+    }
+    Ok(started)
+}
+
+fn spawn(app: &App, sender: &Sender, claimed: ClaimedWebhook, running: &mut Running) {
+    let (delivery, endpoint) = (claimed.delivery.id, claimed.endpoint.id);
+    let span = tracing::info_span!("webhook", %delivery);
+    frontdesk_telemetry::continue_trace(&span, &claimed.delivery.event.traceparent);
+    let (app, sender) = (app.clone(), sender.clone());
+    let task = async move {
+        let outcome = attempt(&app, &sender.client, &claimed).await;
+        let name = if outcome.is_confirmed() { "confirmed" } else { "failed" };
+        sender.attempts.add(1, &[KeyValue::new("outcome", name)]);
+        // Without the receiver's answer and the address, which only administrators of the account may see.
+        tracing::debug!(endpoint = %claimed.endpoint.id, outcome = name, status = outcome.status, "an event was posted");
+        record(&app, &claimed, outcome).await;
+    };
+    let id = running.tasks.spawn(task.instrument(span)).id();
+    running.deliveries.insert(id, (delivery, endpoint));
+}
+
+/// Posts the event, unless the process was paused for longer than the claim: another worker may be sending it.
+async fn attempt(app: &App, client: &WebhookClient, claimed: &ClaimedWebhook) -> WebhookOutcome {
+    let ClaimedWebhook { delivery, endpoint, claimed_until } = claimed;
+    if Instant::now() >= *claimed_until {
+        return WebhookOutcome::unanswered("nothing was sent: the process was paused".into(), Duration::ZERO);
+    }
+    let (now, id) = (app.clock.now(), delivery.event.id);
+    let payload = &delivery.event.payload;
+    let signatures = WebhookSecret::signatures(&app.installation_secret, endpoint, &id.to_string(), now, payload);
+    let Some(signatures) = signatures else {
+        let failure = "the installation's secret was replaced: give the endpoint a new secret with RotateWebhookSecret";
+        return WebhookOutcome::unanswered(failure.into(), Duration::ZERO);
+    };
+    let request = WebhookRequest {
+        url: endpoint.url.clone(),
+        event: id,
+        timestamp: now.0.div_euclid(1_000_000),
+        signatures,
+        body: payload.clone(),
+    };
+    client.post(request).await
+}
+
+/// Records the outcome. While the database is not available it is tried until the claim ends, after which the event is sent again.
+async fn record(app: &App, claimed: &ClaimedWebhook, outcome: WebhookOutcome) {
+    while let Err(error) = commands::record_webhook(app, claimed, outcome.clone()).await {
+        if Instant::now() >= claimed.claimed_until {
+            tracing::warn!(%error, "the outcome of a webhook was not recorded; the event is sent again");
+            return;
+        }
+        tokio::time::sleep(RECORD_PAUSE).await;
+    }
+}
+
+/// Deletes deliveries, and orders of events, that are older than the setting `keep_deliveries`, every hour until the shutdown.
+pub(crate) async fn forget_webhooks(app: App) {
+    let keep = app.settings.webhooks.keep_deliveries;
+    let retentions = [
+        // Ids rise with time.
+        Retention { table: "webhook_deliveries", time_column: "created_at", order_column: "id", keep, batch: PART },
+        Retention {
+            table: "webhook_event_orders",
+            time_column: "updated_at",
+            order_column: "updated_at",
+            keep,
+            batch: PART,
+        },
+    ];
+    frontdesk_db::delete_expired(&app.db, &retentions, app.shutdown.clone()).await;
+}
