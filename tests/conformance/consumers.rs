@@ -158,6 +158,37 @@ async fn i17_a_stream_takes_no_event_in_the_place_of_one_that_a_consumer_has_not
     }
 }
 
+/// What the stream discards meanwhile, such a consumer never receives.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i17_the_consumer_of_another_program_that_stands_still_holds_up_no_event() {
+    const EVENTS: usize = 600;
+    let backend = Backend::new(Mode::Distributed).await;
+    let settings = BusSettings { stream_max_bytes: 128 << 10, ..backend.bus_settings() };
+    let (db, bus) = (backend.db().await, Bus::jet_stream(settings.clone(), &backend.clock).await.unwrap());
+    let quick = Recorder::acknowledging("quick");
+    bus.subscribe(quick.clone(), &db);
+    let _running = run(&bus).await;
+    let context = jetstream::new(async_nats::connect(&settings.url).await.unwrap());
+    let stream = context.get_stream(format!("{}_TEST", settings.prefix.to_uppercase())).await.unwrap();
+    let reader = jetstream::consumer::pull::Config {
+        durable_name: Some("reader".into()),
+        filter_subject: format!("{}.v1.test.*.*.*", settings.prefix),
+        ..Default::default()
+    };
+    stream.create_consumer(reader).await.unwrap();
+    let events: Vec<Event> = (0..EVENTS).map(|_| event("test.Thing")).collect();
+    for next in 0..EVENTS {
+        wait_until("room for the next event", || async { bus.publish(&events[next..=next]).await[0].is_ok() }).await;
+    }
+    quick.until("every event", |seen| seen.len() == EVENTS).await;
+    assert!(stream_info(&settings).await.state.first_sequence > 1, "the stream is too small for all events");
+    assert_eq!(
+        stream.consumer_info("reader").await.unwrap().delivered.consumer_sequence,
+        0,
+        "the reader received none"
+    );
+}
+
 /// What a relay knew of the stream when it led before does not hold after another one filled it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i17_a_relay_that_leads_again_publishes_nothing_in_the_place_of_unhandled_events() {

@@ -43,6 +43,9 @@ pub(crate) async fn frontdesk(settings: &Settings, arguments: &[&str]) -> Output
         ("DATA_FOLDER", settings.data_folder.to_str().unwrap()),
         ("BUS__URL", &settings.bus.url),
         ("BUS__PREFIX", &settings.bus.prefix),
+        ("BUS__USERNAME", &settings.bus.username),
+        ("BUS__PASSWORD", settings.bus.password.expose()),
+        ("BUS__INBOX_PREFIX", &settings.bus.inbox_prefix),
         ("DATABASES__CONVERSATION__URL", &of.conversation.url.0),
         ("DATABASES__ASSIGNMENT__URL", &of.assignment.url.0),
         ("DATABASES__BOT_SESSION__URL", &of.bot_session.url.0),
@@ -201,8 +204,12 @@ async fn i22_an_unreachable_service_is_reported_as_unavailable_at_once() {
 
 /// Publishes a message that is not an event, on a subject of the suite. Returns its id.
 async fn publish_invalid(settings: &Settings) -> String {
-    let broker = async_nats::connect(&settings.bus.url).await.unwrap();
-    let subject = format!("{}.v1.conversation.ConversationClosed.x.1", settings.bus.prefix);
+    publish_invalid_on(&async_nats::connect(&settings.bus.url).await.unwrap(), &settings.bus.prefix).await
+}
+
+/// The same on a connection that may publish there.
+pub(crate) async fn publish_invalid_on(broker: &async_nats::Client, prefix: &str) -> String {
+    let subject = format!("{prefix}.v1.conversation.ConversationClosed.x.1");
     let event_id = new_id().to_string();
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("ce-id", event_id.as_str());

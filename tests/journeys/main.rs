@@ -8,6 +8,7 @@ mod accounts;
 mod audit;
 mod bad_input;
 mod bots;
+mod broker;
 mod browsers;
 mod canaries;
 mod chats;

@@ -13,6 +13,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Account;
 
+/// The settings of a suite with a data folder of its own, edited by `set`.
+fn settings(set: impl FnOnce(&mut Settings)) -> (Settings, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut settings = Settings { data_folder: folder.path().to_owned(), ..Settings::default() };
+    settings.telemetry.log = "warn".into();
+    // Tests call as fast as they can.
+    settings.limits = settings.limits.without_caller_limits();
+    set(&mut settings);
+    serve_browsers(&mut settings);
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    (settings, folder)
+}
+
 /// Gives the suite a listener for browsers, to which attachments are uploaded, unless the test has set one.
 fn serve_browsers(settings: &mut Settings) {
     if settings.web.listen.is_some() {
@@ -62,18 +75,21 @@ impl TestSuite {
 
     /// Starts a suite in this mode.
     pub async fn start_on(mode: Mode, set: impl FnOnce(&mut Settings)) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut settings = Settings { data_folder: folder.path().to_owned(), ..Settings::default() };
-        settings.telemetry.log = "warn".into();
-        // Tests call as fast as they can.
-        settings.limits = settings.limits.without_caller_limits();
-        set(&mut settings);
-        serve_browsers(&mut settings);
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let (settings, folder) = settings(set);
         match mode {
             Mode::Embedded => Self::embedded(settings, folder).await,
-            Mode::Distributed => Self::distributed(settings, folder).await,
+            Mode::Distributed => Self::distributed(settings, folder, |_, _| {}).await,
         }
+    }
+
+    /// Starts a suite in distributed mode whose processes have settings of their own: `set_process` edits those of a
+    /// service, and those of commands, for which there is no service.
+    pub async fn start_processes(
+        set: impl FnOnce(&mut Settings),
+        set_process: impl Fn(&mut Settings, Option<Service>),
+    ) -> Self {
+        let (settings, folder) = settings(set);
+        Self::distributed(settings, folder, set_process).await
     }
 
     async fn embedded(settings: Settings, folder: tempfile::TempDir) -> Self {
@@ -89,8 +105,13 @@ impl TestSuite {
         Self { address, channel, keys, clock, folder, settings, mode, shutdowns: vec![shutdown], serving }
     }
 
-    async fn distributed(mut settings: Settings, folder: tempfile::TempDir) -> Self {
+    async fn distributed(
+        mut settings: Settings,
+        folder: tempfile::TempDir,
+        set_process: impl Fn(&mut Settings, Option<Service>),
+    ) -> Self {
         use_test_servers(&mut settings).await;
+        set_process(&mut settings, None);
         let mut listeners = Vec::new();
         for service in Service::ALL {
             let mut addresses = Vec::new();
@@ -118,6 +139,7 @@ impl TestSuite {
                 // One replica has the port for browsers.
                 settings.web.listen = Some(None);
             }
+            set_process(&mut settings, Some(service));
             let suite = Server::open(settings, &[service]).await.expect("a service");
             shutdowns.push(suite.shutdown());
             serving.spawn(suite.serve(listener));

@@ -55,6 +55,10 @@ func main() {
 		map[string]func(){"engine": playEngine, "play": playChat}[os.Args[1]]()
 		return
 	}
+	if len(os.Args) > 1 && os.Args[1] == "events" {
+		readEvents()
+		return
+	}
 	connection := must(grpc.NewClient(os.Getenv("ADDRESS"), grpc.WithTransportCredentials(insecure.NewCredentials())))
 	defer connection.Close()
 	visitors := api.NewVisitorServiceClient(connection)

@@ -17,8 +17,9 @@ pub struct Nats {
     /// Port on the loopback address.
     pub port: u16,
     folder: TempDir,
-    /// Configuration of the cluster; empty for a single server.
-    cluster: String,
+    /// Configuration of the cluster or of the users; empty for a single server that anyone may use.
+    config: String,
+    environment: Vec<(String, String)>,
     _removed: RemovedAtExit,
     process: Option<Supervised>,
 }
@@ -30,6 +31,16 @@ impl Nats {
     /// When no nats-server is found; the message says how to get one.
     pub async fn start() -> Self {
         let mut server = Self::new(free_port(), String::new());
+        server.restart().await;
+        server
+    }
+
+    /// Starts a server with the users of `accounts.conf` in this folder, whose passwords are in `environment`.
+    pub async fn start_with_users(folder: &Path, environment: &[(String, String)]) -> Self {
+        // A path in a configuration is relative to its file.
+        let mut server = Self::new(free_port(), "include \"users/accounts.conf\"\n".into());
+        copy_folder(folder, &server.folder.path().join("users"));
+        server.environment = environment.to_vec();
         server.restart().await;
         server
     }
@@ -48,10 +59,10 @@ impl Nats {
         servers
     }
 
-    fn new(port: u16, cluster: String) -> Self {
+    fn new(port: u16, config: String) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let _removed = RemovedAtExit::new(folder.path());
-        Self { port, folder, cluster, _removed, process: None }
+        Self { port, folder, config, environment: Vec::new(), _removed, process: None }
     }
 
     /// Starts the server again on the same port and store, and waits until it accepts connections.
@@ -60,18 +71,18 @@ impl Nats {
         let store = self.folder.path().join("store");
         // The server refuses streams whose maximum size does not fit into its limit. The default limit depends on the
         // free disk, and with it the result of tests would.
-        let text = format!("jetstream {{ store_dir: {:?}, max_file_store: 64GB }}\n{}", store.display(), self.cluster);
+        let text = format!("jetstream {{ store_dir: {:?}, max_file_store: 64GB }}\n{}", store.display(), self.config);
         std::fs::write(&config, text).expect("a configuration");
         let arguments = ["--addr", "127.0.0.1", "--port", &self.port.to_string(), "--config"];
         let arguments = [arguments.as_slice(), &[config.to_str().expect("a path")]].concat();
-        self.process = Some(Supervised::start(&program(), &arguments, &[], &self.log(), None).await);
+        self.process = Some(Supervised::start(&program(), &arguments, &self.environment, &self.log(), None).await);
         let log = || std::fs::read_to_string(self.log()).unwrap_or_default();
         assert!(listens(self.port).await, "nats-server does not listen: {}", log());
     }
 
     /// Name of the server in its cluster.
     pub fn name(&self) -> Option<&str> {
-        self.cluster.lines().next()?.strip_prefix("server_name: ")
+        self.config.lines().next()?.strip_prefix("server_name: ")
     }
 
     /// Address for clients.

@@ -19,6 +19,9 @@ pub struct BusSettings {
     pub password: Secret,
     /// A NATS credentials file. Empty: none.
     pub credentials_path: String,
+    /// First part of the subjects on which the broker answers this process, such as `_INBOX_orders`. With a prefix of its own, a user
+    /// can be kept from reading the answers to others.
+    pub inbox_prefix: String,
     /// A PEM file with a certificate authority to trust besides the system's. Empty: none.
     pub ca_path: String,
     /// Whether Frontdesk creates its streams and consumers. False: the operator does, and Frontdesk checks that they exist.
@@ -42,6 +45,7 @@ impl Default for BusSettings {
             username: String::new(),
             password: Secret::default(),
             credentials_path: String::new(),
+            inbox_prefix: "_INBOX".into(),
             ca_path: String::new(),
             manage_streams: true,
             stream_replicas: 1,

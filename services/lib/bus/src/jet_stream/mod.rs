@@ -226,6 +226,10 @@ async fn options(settings: &BusSettings, reconnected: watch::Sender<u64>) -> Res
     if settings.prefix.is_empty() || !settings.prefix.bytes().all(is_allowed) {
         return Err(BusError::Settings("prefix must consist of a-z 0-9 _ -, such as frontdesk".into()));
     }
+    let is_allowed_in_subject = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if settings.inbox_prefix.is_empty() || !settings.inbox_prefix.bytes().all(is_allowed_in_subject) {
+        return Err(BusError::Settings("inbox_prefix must consist of A-Z a-z 0-9 _ -, such as _INBOX".into()));
+    }
     if sends_password_unencrypted(settings) {
         tracing::warn!(
             "the password for the broker is sent without TLS: set bus.ca_path, or begin the addresses of bus.url with tls://"
@@ -245,6 +249,7 @@ async fn options(settings: &BusSettings, reconnected: watch::Sender<u64>) -> Res
     }
     Ok(options
         .name("frontdesk")
+        .custom_inbox_prefix(&settings.inbox_prefix)
         .connection_timeout(CONNECT_TIMEOUT)
         .request_timeout(Some(REQUEST_TIMEOUT))
         .ping_interval(PING_INTERVAL)
@@ -292,5 +297,17 @@ mod tests {
         let trusted = BusSettings { ca_path: "ca.pem".into(), ..settings("nats://nats:4222") };
         let without = BusSettings { username: String::new(), ..settings("nats://nats:4222") };
         assert!(!sends_password_unencrypted(&trusted) && !sends_password_unencrypted(&without));
+    }
+
+    #[tokio::test]
+    async fn s2_a_prefix_of_inboxes_is_one_part_of_a_subject() {
+        for refused in ["", "a.b", ">", "*", "a b"] {
+            let settings = BusSettings { inbox_prefix: refused.into(), ..BusSettings::default() };
+            let error = options(&settings, watch::Sender::new(0)).await.err().expect("a refusal").to_string();
+            assert!(error.contains("inbox_prefix must consist of"), "{refused}: {error}");
+        }
+        let settings = BusSettings { inbox_prefix: "_INBOX_bot-session".into(), ..BusSettings::default() };
+        let options = options(&settings, watch::Sender::new(0)).await.unwrap();
+        assert!(format!("{options:?}").contains("_INBOX_bot-session"));
     }
 }

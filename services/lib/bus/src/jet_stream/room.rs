@@ -1,6 +1,6 @@
 //! How much may be published before a stream would discard an event that a consumer has not handled.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use async_nats::jetstream::{
     consumer::{AckPolicy, Info},
@@ -12,7 +12,7 @@ use futures::StreamExt;
 use opentelemetry::KeyValue;
 use prost::Message as _;
 
-use super::JetStream;
+use super::{JetStream, streams::subjects};
 use crate::BusError;
 
 /// Bytes that a message has in a stream beyond those of its event, at most: names of headers, subject, bookkeeping.
@@ -22,7 +22,7 @@ const OVERHEAD: u64 = 512;
 /// alone publishes: [`JetStream::forget_room`].
 pub(super) type Room = HashMap<String, u64>;
 
-/// What the consumers of a stream have not handled.
+/// What Frontdesk's own consumers of a stream have not handled.
 struct Backlog {
     /// Name of the consumer that is the furthest behind. None: all are handled.
     consumer: Option<String>,
@@ -103,7 +103,9 @@ impl JetStream {
                     "a consumer has not handled the oldest events of its stream, which will be discarded by their age"
                 );
             }
-            if has_unhandled(&consumer) && consumer.ack_floor.stream_sequence < backlog.handled {
+            // The consumer of another program holds up no event: it may stand still for good.
+            let is_own = receives(&subjects(&consumer.config), &self.names.replay(source, &consumer.name));
+            if is_own && has_unhandled(&consumer) && consumer.ack_floor.stream_sequence < backlog.handled {
                 backlog = Backlog { handled: consumer.ack_floor.stream_sequence, consumer: Some(consumer.name) };
             }
         }
@@ -114,6 +116,23 @@ impl JetStream {
     pub(super) async fn report_backlog(&self, source: &str, info: &stream::Info) -> Result<(), BusError> {
         self.backlog(source, info).await.map(|_| ())
     }
+}
+
+/// Whether a consumer with these filters receives what is published on `subject`. No filter: it receives everything.
+fn receives(filters: &BTreeSet<String>, subject: &str) -> bool {
+    filters.is_empty() || filters.iter().any(|filter| matches(filter, subject))
+}
+
+fn matches(filter: &str, subject: &str) -> bool {
+    let mut parts = subject.split('.');
+    for wanted in filter.split('.') {
+        match (wanted, parts.next()) {
+            (">", Some(_)) => return true,
+            (_, Some(part)) if wanted == "*" || wanted == part => {}
+            _ => return false,
+        }
+    }
+    parts.next().is_none()
 }
 
 fn has_unhandled(consumer: &Info) -> bool {
@@ -155,7 +174,28 @@ fn size(event: &Event) -> u64 {
 mod tests {
     use std::time::Duration;
 
-    use super::*;
+    use super::{super::message::Names, *};
+
+    #[test]
+    fn i17_frontdesks_own_consumers_are_those_that_receive_their_replayed_events() {
+        let replay = Names("frontdesk".into()).replay("test", "one");
+        let receives =
+            |filters: &[&str]| receives(&filters.iter().map(|filter| (*filter).to_owned()).collect(), &replay);
+        let own: [&[&str]; 4] =
+            [&[], &["frontdesk.v1.test.Thing.>", replay.as_str()], &["frontdesk.v1.test.>"], &["*.v1.*.replay.*"]];
+        for filters in own {
+            assert!(receives(filters), "{filters:?}");
+        }
+        let of_others: [&[&str]; 4] = [
+            &["frontdesk.v1.test.*.*.*"],
+            &["frontdesk.v1.test.replay.two"],
+            &["frontdesk.v1.test.Thing.>", "frontdesk.v1.test.Other.>"],
+            &["frontdesk.v1.test"],
+        ];
+        for filters in of_others {
+            assert!(!receives(filters), "{filters:?}");
+        }
+    }
 
     #[test]
     fn i17_events_that_a_consumer_has_not_handled_are_reported_from_half_of_their_age_on() {

@@ -214,7 +214,7 @@ fn is_as_wanted(found: &consumer::Config, wanted: &pull::Config) -> bool {
 }
 
 /// The subjects whose events a consumer receives. The broker stores a single one apart.
-fn subjects(config: &consumer::Config) -> BTreeSet<String> {
+pub(super) fn subjects(config: &consumer::Config) -> BTreeSet<String> {
     let single = Some(config.filter_subject.clone()).filter(|subject| !subject.is_empty());
     config.filter_subjects.iter().cloned().chain(single).collect()
 }
