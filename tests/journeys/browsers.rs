@@ -124,3 +124,68 @@ async fn the_answer_of_an_audited_method_has_its_status() {
     let answer = call(web, &format!("{channels}/DeleteChannel"), &admin, &delete, |_| false).await;
     assert!(contains(&answer, b"grpc-status:0\r\n"), "{}", String::from_utf8_lossy(&answer));
 }
+
+/// Sends a GET with these headers; returns the whole answer.
+async fn get(to: SocketAddr, path: &str, headers: &str) -> String {
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    let head = format!("GET {path} HTTP/1.1\r\nhost: {to}\r\n{headers}connection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+/// A suite that serves the example pages of this folder, and the address for browsers.
+async fn start_with_pages(folder: &std::path::Path) -> (TestSuite, SocketAddr) {
+    let web = SocketAddr::from(([127, 0, 0, 1], frontdesk_test_servers::free_port()));
+    let suite = TestSuite::start_on(Mode::Embedded, |settings| {
+        settings.web.listen = Some(Some(web));
+        settings.web.allowed_origins = Some(vec!["*".into()]);
+        settings.development.pages_folder = folder.to_owned();
+    })
+    .await;
+    wait_for("the listener for browsers", || async { TcpStream::connect(web).await.ok() }).await;
+    (suite, web)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s1_the_example_pages_get_tokens_and_pages_of_other_origins_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("index.html"), "<title>Example</title>").unwrap();
+    let (_suite, web) = start_with_pages(folder.path()).await;
+    assert!(get(web, "/", "").await.contains("location: /example/index.html\r\n"));
+    let page = get(web, "/example/index.html", "").await;
+    assert!(
+        page.contains("content-type: text/html; charset=utf-8\r\n") && page.ends_with("<title>Example</title>"),
+        "{page}"
+    );
+    assert!(get(web, "/example/../index.html", "").await.starts_with("HTTP/1.1 404 "));
+    for path in ["/example/session", "/example/mails"] {
+        assert!(get(web, path, "sec-fetch-site: same-origin\r\n").await.starts_with("HTTP/1.1 200 "), "{path}");
+        let other = get(web, path, "origin: https://shop.example\r\n").await;
+        assert!(other.starts_with("HTTP/1.1 403 ") && !other.contains("token"), "{other}");
+    }
+    let session = get(web, "/example/session", "").await;
+    let body = session.split_once("\r\n\r\n").unwrap().1;
+    let session: serde_json::Value = serde_json::from_str(body).unwrap();
+    let bearer = |name: &str| format!("Bearer {}", session[name].as_str().unwrap());
+    // The services of the inbox are served with the pages.
+    for (method, token) in [
+        ("frontdesk.conversation.v1.ChannelService/ListChannels", "admin_token"),
+        ("frontdesk.conversation.v1.ConversationService/ListConversations", "agent_token"),
+    ] {
+        let answer = call(web, method, &bearer(token), &(), |_| false).await;
+        assert!(contains(&answer, b"grpc-status:0\r\n"), "{method}: {}", String::from_utf8_lossy(&answer));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_that_are_not_built_say_how_to_build_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (suite, web) = start_with_pages(folder.path()).await;
+    assert!(get(web, "/", "").await.contains("make web"));
+    assert!(get(web, "/example/session", "").await.starts_with("HTTP/1.1 404 "));
+    let admin = bearer(&suite.account().await, CallerKind::Admin);
+    let answer = call(web, "frontdesk.conversation.v1.ChannelService/ListChannels", &admin, &(), |_| false).await;
+    assert!(contains(&answer, b"grpc-status: 12\r\n"), "{}", String::from_utf8_lossy(&answer));
+}

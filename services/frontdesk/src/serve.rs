@@ -53,12 +53,17 @@ pub(crate) async fn run(
         format!("cannot listen on {listen}: {error}; stop the process that does, or set FRONTDESK__LISTEN to another address such as 127.0.0.1:7701")
     })?;
     let (address, has_development_key) = (listener.local_addr()?, server.development_key().is_some());
+    let has_pages = server.has_example_pages();
     stop.cancel(server.shutdown());
     let announce = move || {
         print_addresses(address, web.as_deref(), ops, target);
         print_files(&folder, config.as_deref());
         if has_development_key {
             print_next_steps(address, config.as_deref());
+            if let (Some(web), Some(has_pages)) = (&web, has_pages) {
+                print_pages(web, has_pages);
+            }
+            println!("Stop:       Ctrl-C");
         }
     };
     server.serve_announced(listener, announce).await?;
@@ -90,7 +95,15 @@ fn print_next_steps(address: SocketAddr, config: Option<&Path>) {
     println!("A token:    {command} token --kind admin    (or: agent, visitor)");
     println!("Try next:   {command} demo    (two chats, from the greeting to the mail)");
     println!("Look in:    buf curl --http2-prior-knowledge --protocol grpc --list-methods http://{address}");
-    println!("Stop:       Ctrl-C");
+}
+
+fn print_pages(web: &str, are_built: bool) {
+    match are_built {
+        true => println!("In browsers: {web}/    (a widget and an inbox, as an example)"),
+        false => {
+            println!("In browsers: `make web`, and start again    (a widget and an inbox, as an example, at {web}/)")
+        }
+    }
 }
 
 /// How to start this program again, in another terminal, with the settings that `token` and `demo` share with the server.

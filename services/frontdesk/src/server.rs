@@ -27,7 +27,7 @@ use crate::{
     check::check,
     data_folder,
     databases::{connect, migrate, wait_for_schema},
-    dev,
+    dev::{self, ExamplePages, PAGE_SERVICES},
     error::Listener,
     reflection::Reflection,
 };
@@ -165,7 +165,8 @@ impl Server {
         let services = self.build(&connector)?;
         let (routes, names) = self.routes(&services);
         if let Some(web) = &mut web {
-            web.routes = services.iter().fold(Router::new(), |all, service| all.merge(service.http_routes()));
+            let pages = self.example_pages().map_or_else(Router::new, ExamplePages::routes);
+            web.routes = services.iter().fold(pages, |all, service| all.merge(service.http_routes()));
         }
         let reflection = Reflection::of(&names, self.development_key.is_some());
         let reflection = reflection.map_err(|error| ServerError::Server(error.into()))?;
@@ -219,6 +220,19 @@ impl Server {
         self.settings.notification.mailbox_folder(&self.settings.data_folder).filter(|_| mails)
     }
 
+    /// The example pages, where this process serves them or says how to build them.
+    fn example_pages(&self) -> Option<ExamplePages> {
+        let folder = &self.settings.development.pages_folder;
+        let key = self.development_key.clone().filter(|_| !self.settings.is_distributed());
+        let key = key.filter(|_| !folder.as_os_str().is_empty())?;
+        Some(ExamplePages { folder: folder.clone(), key, mailbox: self.mailbox_folder() })
+    }
+
+    /// Whether browsers find the example pages on the listener for browsers. None: not even how to build them.
+    pub fn has_example_pages(&self) -> Option<bool> {
+        self.example_pages().map(|pages| pages.are_built())
+    }
+
     /// The task that keeps this clock in step: the processes of a distributed installation in development share one.
     fn clock_follower(&self) -> Option<Worker> {
         if !self.settings.is_distributed() || self.development_key.is_none() {
@@ -237,7 +251,14 @@ impl Server {
     async fn listen_for_browsers(&self) -> Result<Option<WebListener>, ServerError> {
         let web = &self.settings.web;
         let own: Vec<Service> = self.databases.iter().map(|(service, _)| *service).collect();
-        let services = web.services_of(&own);
+        let mut services = web.services_of(&own);
+        if self.has_example_pages() == Some(true) {
+            for name in PAGE_SERVICES {
+                if !services.iter().any(|served| served == name) {
+                    services.push((*name).to_owned());
+                }
+            }
+        }
         let address = web.address().filter(|_| !services.is_empty());
         let Some(listener) = listen("web.listen", address).await? else { return Ok(None) };
         Ok(Some(web.listener(listener, self.web_tls.clone(), services)?))

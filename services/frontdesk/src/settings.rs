@@ -103,11 +103,20 @@ pub struct OpsSettings {
 }
 
 /// For tests and development only.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Development {
     /// Seconds by which this process's clock is wrong, as the clock of a machine can be.
     pub clock_skew_seconds: i64,
+    /// Folder of the example pages that `make web` builds, relative to the working directory. In embedded mode with the development key
+    /// they are served at `web.listen`, with the services that they call and tokens of the development account. Empty: they are not.
+    pub pages_folder: PathBuf,
+}
+
+impl Default for Development {
+    fn default() -> Self {
+        Self { clock_skew_seconds: 0, pages_folder: "target/clients/web/dist".into() }
+    }
 }
 
 impl Default for Settings {

@@ -10,16 +10,13 @@ use uuid::Uuid;
 
 use crate::Failure;
 
-/// The account of tokens for which no account is named.
-const DEVELOPMENT_ACCOUNT: Uuid = Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001);
-
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Kind of the caller.
     #[arg(long, default_value = "admin")]
     kind: TokenKind,
     /// UUID of the account.
-    #[arg(long, default_value_t = DEVELOPMENT_ACCOUNT, value_parser = crate::uuid)]
+    #[arg(long, default_value_t = dev::DEVELOPMENT_ACCOUNT, value_parser = crate::uuid)]
     account: Uuid,
     /// Id of the caller: a UUID for agents and bots, any text for visitors and administrators. Default: a new UUID.
     #[arg(long)]

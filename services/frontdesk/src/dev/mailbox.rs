@@ -25,7 +25,7 @@ pub(crate) struct Mailbox {
 }
 
 /// The place of a mail in the list: when its file was written, in nanoseconds since 1970, and its name.
-type Cursor = (u64, String);
+pub(super) type Cursor = (u64, String);
 
 impl Mailbox {
     /// The mails in `folder`; without one, mails go to an SMTP server.
@@ -72,7 +72,12 @@ fn recipient(text: &str) -> Result<String, Status> {
 
 /// The newest mails to the recipient in the account's folder, those after the cursor: one more than `size`, or fewer if
 /// they are larger than a page.
-fn list_mails(folder: &Path, recipient: &str, after: Option<&Cursor>, size: usize) -> io::Result<Vec<(Cursor, Mail)>> {
+pub(super) fn list_mails(
+    folder: &Path,
+    recipient: &str,
+    after: Option<&Cursor>,
+    size: usize,
+) -> io::Result<Vec<(Cursor, Mail)>> {
     let (mut rows, mut bytes) = (Vec::new(), 0);
     for (cursor, path) in files(folder)? {
         if after.is_some_and(|after| cursor >= *after) {

@@ -1,6 +1,8 @@
-//! What only a process that accepts the development key serves: moving the clock, and the mailbox of the caller's account.
+//! What only a process that accepts the development key serves: moving the clock, the mailbox of the caller's account, and the example
+//! pages.
 
 mod clock;
+mod example;
 mod mailbox;
 
 use frontdesk_clock::Clock;
@@ -9,9 +11,14 @@ use frontdesk_proto::dev::v1::{
     mailbox_service_server::{self, MailboxServiceServer},
 };
 use tonic::service::RoutesBuilder;
+use uuid::Uuid;
 
 pub use clock::{clock, clock_file};
+pub(crate) use example::{ExamplePages, PAGE_SERVICES};
 pub(crate) use mailbox::Mailbox;
+
+/// The account of `frontdesk token`, where none is named, and of the example pages.
+pub const DEVELOPMENT_ACCOUNT: Uuid = Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001);
 
 /// Full names of the gRPC services that [`routes`] adds.
 pub(crate) const GRPC_SERVICES: &[&str] = &[clock_service_server::SERVICE_NAME, mailbox_service_server::SERVICE_NAME];
