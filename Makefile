@@ -7,13 +7,16 @@ CLIENTS := $(CURDIR)/target/clients
 BUF := $(TOOLS)/node_modules/.bin/buf
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run demo token build test fuzz chaos chaos-full simulate bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs python servers public-protos api-docs api-docs-check clients test-clients chromium mail-server clean
+.PHONY: help run web demo token build test fuzz chaos chaos-full simulate bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs python servers public-protos api-docs api-docs-check clients test-clients chromium mail-server clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: ## Run all services on 127.0.0.1:7700 (embedded mode: no server to install)
 	cargo run --bin frontdesk -- serve all
+
+web: $(CLIENTS)/web/.done ## Build the example pages, a widget and an inbox, which `make run` serves (Node.js 20.19 or later, python3)
+	@echo "Built. Start the server (again) with make run, and open http://127.0.0.1:7780/"
 
 demo: ## Play two chats, from the greeting to the mail, against the running server or a new one
 	cargo run --bin frontdesk -- demo
@@ -116,7 +119,7 @@ test-clients: python $(BUF) chromium ## Generate, compile and play the clients i
 	$(PYTHON) tests/clients/run.py play distributed
 
 # The clients that `make test` plays, in target/clients: stubs and program, compiled. The one in Go where Go is installed.
-clients: $(CLIENTS)/python/.done $(if $(shell command -v go 2>/dev/null),$(CLIENTS)/go/.done) $(if $(NO_BROWSER),,chromium $(CLIENTS)/browser/.done)
+clients: $(CLIENTS)/python/.done $(if $(shell command -v go 2>/dev/null),$(CLIENTS)/go/.done) $(if $(NO_BROWSER),,chromium $(CLIENTS)/browser/.done $(CLIENTS)/web/.done)
 
 CLIENT_SOURCES := $(shell find proto/frontdesk proto/third_party tests/clients -type f -not -name '*.pyc') proto/README.md proto/buf.yaml proto/service_config.json docs/api-guide.md
 $(CLIENTS)/%/.done: $(CLIENT_SOURCES) | python $(BUF)

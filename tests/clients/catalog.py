@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+MODES = ("embedded", "distributed")
+
 
 class Client(NamedTuple):
     folder: str  # with the program
@@ -10,9 +12,12 @@ class Client(NamedTuple):
     stubs: str  # compiles the stubs alone
     program: str  # compiles the program
     beside: str  # runs the stubs beside protovalidate's own package, and beside options with the numbers of Frontdesk's
-    run: str  # plays a visit: a visitor's side of a chat. Empty: only compiled
-    play: str = ""  # plays a whole chat as the widget, the agent and the bot's engine
+    run: str = ""  # plays a visit: a visitor's side of a chat
+    play: str = ""  # plays whole chats, as the visitor and the team
     first: str = ""  # runs the first chat of proto/README.md
+    modes: tuple = MODES  # in which it is played. Empty: it is only compiled
+    in_browser: bool = False  # whether it runs in Chromium
+    seconds: int = 90  # maximum time of each of `run`, `play` and `first`
 
 
 NPM = ("package.json", "package-lock.json")
@@ -90,7 +95,7 @@ CLIENTS = {
             {ES_FOREIGN}
             npx esbuild beside.ts --bundle --platform=node --format=esm --outfile=beside.mjs --log-level=warning
             node beside.mjs""",
-        run="",
+        modes=(),
     ),
     "browser": Client(
         folder="typescript",
@@ -101,5 +106,18 @@ CLIENTS = {
         beside="",
         run="exec node browser.mjs",
         play="exec node browser.mjs play",
+        in_browser=True,
+    ),
+    "web": Client(
+        folder="web",
+        sections=("TypeScript", "TypeScript for a widget"),
+        locked=NPM,
+        stubs="npx tsc --noEmit --module ESNext --moduleResolution bundler --strict --skipLibCheck $(find gen -name '*.ts')",
+        program="npx tsc && npx vite build --logLevel warn",
+        beside="",
+        play="exec node play.mjs",
+        modes=("embedded",),  # Its pages are not served in distributed mode.
+        in_browser=True,
+        seconds=130,
     ),
 }

@@ -32,34 +32,32 @@ def chromium():
     return found
 
 
-async def play(names, mode):
-    page_port = scene.free_port()
+async def play(name, mode):
+    client, page_port = catalog.CLIENTS[name], scene.free_port()
     binary = os.environ.get("FRONTDESK_BINARY", str(recipes.ROOT / "target/debug/frontdesk"))
     server = scene.Server(binary, f"http://127.0.0.1:{page_port}", mode)
     try:
         team = scene.Team(server)
-        for name in names:
-            client = catalog.CLIENTS[name]
-            in_browser = {"PAGE_PORT": str(page_port), "CHROMIUM": chromium()} if name == "browser" else {}
-            scenes = [
-                (client.first, team.visit_environment(f"{name}-first"), scene.HELLO),
-                (client.run, team.visit_environment(name), "done"),
-                (client.play, team.play_environment(), "done"),
-            ]
-            for command, environment, end in scenes:
-                if not command:
-                    continue
-                line = scene.Line(server.web if in_browser else server.address)
-                for printed in await scene.play(name, command, team, line, {**environment, **in_browser}, end):
-                    print(f"    {printed}")
-            report(f"{name}, {mode}: played the chat, resumed after the cut, read the refusals")
+        in_browser = {"PAGE_PORT": str(page_port), "WEB_ADDRESS": server.web, "CHROMIUM": chromium()} if client.in_browser else {}
+        scenes = [
+            (client.first, team.visit_environment(f"{name}-first"), scene.HELLO),
+            (client.run, team.visit_environment(name), "done"),
+            (client.play, team.play_environment(), "done"),
+        ]
+        for command, environment, end in scenes:
+            if not command:
+                continue
+            line = scene.Line(server.web if in_browser else server.address)
+            for printed in await scene.play(name, command, team, line, {**environment, **in_browser}, end, client.seconds):
+                print(f"    {printed}")
+        report(f"{name}, {mode}: played the chat, and resumed after the cut")
     finally:
         server.stop()
 
 
 def main():
-    step, mode, names = sys.argv[1], scene.MODES[0], sys.argv[2:]
-    if names and names[0] in scene.MODES:
+    step, mode, names = sys.argv[1], catalog.MODES[0], sys.argv[2:]
+    if names and names[0] in catalog.MODES:
         mode, *names = names
     if unknown := [name for name in names if name not in catalog.CLIENTS]:
         raise SystemExit(f"unknown: {unknown}; known: {[*catalog.CLIENTS]}")
@@ -68,7 +66,11 @@ def main():
         for name in names or catalog.CLIENTS:
             recipes.prepare(name, catalog.CLIENTS[name], report)
     elif step == "play":
-        asyncio.run(play([name for name in names or catalog.CLIENTS if catalog.CLIENTS[name].run], mode))
+        played = [name for name in names or catalog.CLIENTS if mode in catalog.CLIENTS[name].modes]
+        if not played:
+            raise SystemExit(f"not played in {mode} mode: {names}")
+        for name in played:
+            asyncio.run(play(name, mode))
     else:
         raise SystemExit(__doc__)
 

@@ -18,7 +18,6 @@ from recipes import CLIENTS, ROOT, TOOLS, shell
 from servers import Servers, free_port, wait_for
 
 ACCOUNT = "00000000-0000-7000-8000-000000000001"
-MODES = ("embedded", "distributed")
 # The services that the programs call, also from a page.
 SERVICES = (
     "assignment.v1.AssignmentService", "botsession.v1.BotEngineService", "conversation.v1.AttachmentService",
@@ -59,6 +58,8 @@ services = [{services}]
 public_url = "http://{self.web}"
 [attachments]
 folder = "{self.folder.name}/attachments"
+[development]
+pages_folder = "{CLIENTS}/web/dist"
 """
         self.command = [binary, "--config", settings]
         try:
@@ -188,8 +189,9 @@ class Team:
         self.conversations.CloseConversation(self.close(conversation_id=chat_id, request_id=str(uuid.uuid4())), metadata=self.agent)
 
 
-async def play(name, command, team, line, environment, end):
-    """Runs a program, and cuts its line when it says so. Returns what it printed; ends if it failed, or does not print `end` at last.
+async def play(name, command, team, line, environment, end, seconds):
+    """Runs a program for this time at most, and cuts its line when it says so. Returns what it printed; ends if it failed, or does not print
+    `end` at last.
 
     `cut <chat>`: meanwhile the team answers and closes the chat. `cut` alone: for half a second.
     """
@@ -215,9 +217,9 @@ async def play(name, command, team, line, environment, end):
         return await program.wait()
 
     try:
-        code = await asyncio.wait_for(follow(), 90)
+        code = await asyncio.wait_for(follow(), seconds)
     except asyncio.TimeoutError:
-        code = "no end within 90 seconds"
+        code = f"no end within {seconds} seconds"
         program.kill()
     if code != 0 or not printed or printed[-1] != end:
         raise SystemExit("\n".join([*printed, f"{name}: failed ({code})"]))

@@ -197,6 +197,15 @@ async fn c10_a_page_in_a_browser_resumes_after_a_lost_connection() {
     plays_the_chat("browser").await;
 }
 
+#[tokio::test]
+async fn c10_the_example_pages_play_a_chat_from_the_greeting_to_the_mailbox() {
+    if std::env::var("FRONTDESK_TEST_SKIP").is_ok_and(|skipped| skipped.contains("browser")) {
+        println!("skipped: FRONTDESK_TEST_SKIP names the browser");
+        return;
+    }
+    plays_the_chat("web").await;
+}
+
 async fn go_is_installed() -> bool {
     Command::new("go").arg("version").output().await.is_ok_and(|go| go.status.success())
 }
