@@ -124,7 +124,8 @@ fn of_assignment(settings: &Settings) -> Vec<OutOfBounds> {
 }
 
 fn of_notification(settings: &Settings) -> Vec<OutOfBounds> {
-    let (mails, smtp) = (&settings.notification, &settings.notification.smtp);
+    let mails = &settings.notification;
+    let (smtp, webhooks) = (&mails.smtp, &mails.webhooks);
     let second = Duration::from_secs(1);
     let interval = mails.automatic_interval_per_conversation;
     vec![
@@ -153,6 +154,15 @@ fn of_notification(settings: &Settings) -> Vec<OutOfBounds> {
         number("notification.max_attempts", mails.max_attempts, 1, 1_000),
         time("notification.retry_pause", mails.retry_pause, Duration::from_millis(1), HOUR),
         number("notification.smtp.port", smtp.port, 0, 65_535),
+        count("notification.webhooks.endpoints_per_account", webhooks.endpoints_per_account, 0),
+        number("notification.webhooks.deliveries_at_once", webhooks.deliveries_at_once, 1, 10_000),
+        number("notification.webhooks.deliveries_per_endpoint", webhooks.deliveries_per_endpoint, 1, 10_000),
+        time("notification.webhooks.timeout", webhooks.timeout, Duration::from_millis(1), HOUR),
+        count("notification.webhooks.max_attempts", webhooks.max_attempts, 1),
+        time("notification.webhooks.retry_pause", webhooks.retry_pause, Duration::from_millis(1), HOUR),
+        time("notification.webhooks.order_wait", webhooks.order_wait, Duration::ZERO, DAY),
+        time("notification.webhooks.disable_after", webhooks.disable_after, second, 3_660 * DAY),
+        time("notification.webhooks.keep_deliveries", webhooks.keep_deliveries, HOUR, 3_660 * DAY),
         time("notification.smtp.timeout", smtp.timeout, second, HOUR),
         time("notification.smtp.acceptance_timeout", smtp.acceptance_timeout, second, HOUR),
         number("notification.smtp.mails_per_connection", smtp.mails_per_connection, 1, 1_000_000),

@@ -303,7 +303,10 @@ mod tests {
     async fn s2_a_prefix_of_inboxes_is_one_part_of_a_subject() {
         for refused in ["", "a.b", ">", "*", "a b"] {
             let settings = BusSettings { inbox_prefix: refused.into(), ..BusSettings::default() };
-            let error = options(&settings, watch::Sender::new(0)).await.err().expect("a refusal").to_string();
+            let Err(error) = options(&settings, watch::Sender::new(0)).await else {
+                panic!("{settings:?} is accepted")
+            };
+            let error = error.to_string();
             assert!(error.contains("inbox_prefix must consist of"), "{refused}: {error}");
         }
         let settings = BusSettings { inbox_prefix: "_INBOX_bot-session".into(), ..BusSettings::default() };

@@ -177,14 +177,16 @@ mod tests {
         prefixed.into()
     }
 
-    /// The first audited method whose request has this field.
+    /// The request of the first audited method that has this field, and an id.
     fn request_with(field: &str) -> MessageDescriptor {
         let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap();
         let audit = AuditLayer::try_new(AuditLog::default(), frontdesk_proto::DESCRIPTORS).unwrap();
         let mut paths = access.iter().filter(|(_, access)| access.audited()).map(|(path, _)| path);
         paths
             .find_map(|path| {
-                audit.messages(path).map(|(input, _)| input).filter(|input| input.get_field_by_name(field).is_some())
+                audit.messages(path).map(|(input, _)| input).filter(|input| {
+                    input.get_field_by_name(field).is_some() && input.fields().any(|own| own.name().ends_with("_id"))
+                })
             })
             .unwrap()
     }

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use frontdesk_api::deadlines::CallDeadlines;
 use http::Response;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use tokio::{sync::oneshot, time::Instant};
 use tonic::{Status, body::Body};
 
