@@ -1,13 +1,17 @@
 //! The outbox with its relay: published if and only if committed, in order for each aggregate, and handled once.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use frontdesk_bus::{Bus, Consumer, Outcome};
 use frontdesk_db::{AccountId, Db};
-use frontdesk_outbox::{Aggregate, Events, append, mark_handled, relay};
+use frontdesk_outbox::{
+    Aggregate, Events, PUBLISHED, append, list_published, list_published_of, mark_handled, published_notifier, relay,
+    settled_to,
+};
 use frontdesk_proto::{auth::v1::Access, event::v1::Event};
 use frontdesk_testkit::{Mode, new_id, on_both_modes, wait_until};
 use prost::Name;
@@ -22,6 +26,7 @@ on_both_modes!(
     i17_committed_events_have_their_effect_once_and_rolled_back_ones_none,
     i17_an_event_that_cannot_be_read_holds_up_no_other,
     i17_two_changes_cannot_use_the_same_version,
+    i17_a_reader_of_published_events_gets_each_once_in_its_order,
     another_relay_takes_over_when_one_dies,
 );
 
@@ -109,6 +114,59 @@ pub async fn write_many(db: &Db, events: usize) {
 pub fn start_relay(db: &Db, bus: &Bus) -> (CancellationToken, JoinHandle<()>) {
     let shutdown = CancellationToken::new();
     (shutdown.clone(), tokio::spawn(relay(SOURCE, db.clone(), bus.clone(), shutdown)))
+}
+
+/// The ids and versions of the things that events are about.
+type Versions = Vec<(String, i32)>;
+
+async fn i17_a_reader_of_published_events_gets_each_once_in_its_order(mode: Mode) {
+    const THINGS: usize = 8;
+    const VERSIONS: i64 = 40;
+    let backend = Backend::new(mode).await;
+    let (db, bus) = (backend.db().await, backend.bus().await);
+    let _running = run(&bus).await;
+    let (shutdown, _) = start_relay(&db, &bus);
+    let account = AccountId(Uuid::nil());
+    let mut published = published_notifier(&bus, SOURCE).subscribe(PUBLISHED);
+    for _ in 0..THINGS {
+        let (db, id) = (db.clone(), new_id());
+        tokio::spawn(async move {
+            for version in 1..=VERSIONS {
+                write(&db, id, version, true).await;
+            }
+        });
+    }
+    // While they are written, each page after the one before.
+    let (mut after, mut read) = (0, Versions::new());
+    let reading = async {
+        while read.len() < THINGS * VERSIONS as usize {
+            published.borrow_and_update();
+            let settled_to = settled_to(&db).await.unwrap();
+            let page = list_published_of(&db, account, after, settled_to).await.unwrap();
+            assert!(
+                page.events.iter().all(|one| one.position > after) && page.events.is_sorted_by_key(|one| one.position)
+            );
+            if page.read_to == after {
+                published.changed().await.unwrap();
+            }
+            after = page.read_to;
+            read.extend(page.events.into_iter().map(|one| (one.event.aggregate_id, one.event.version)));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), reading).await.expect("every event in time");
+    let mut expected: HashMap<&str, i32> = HashMap::new();
+    for (id, version) in &read {
+        let next = expected.entry(id).or_default();
+        *next += 1;
+        assert_eq!(version, next, "{id}");
+    }
+    assert_eq!((expected.len(), settled_to(&db).await.unwrap()), (THINGS, after));
+    // Each read has a bounded number of events, and passes those of other accounts.
+    let first = list_published_of(&db, account, 0, after).await.unwrap();
+    assert_eq!((first.events.len(), first.read_to), (200, first.events[199].position));
+    let others = list_published(&db, &[AccountId(new_id())], 0, after).await.unwrap();
+    assert_eq!((others.events.len(), others.read_to), (0, after));
+    shutdown.cancel();
 }
 
 async fn i17_committed_events_have_their_effect_once_and_rolled_back_ones_none(mode: Mode) {

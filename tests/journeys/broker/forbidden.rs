@@ -91,9 +91,8 @@ fn forbidden_to_publish(user: &str, streams: &[Stream]) -> Vec<String> {
     for service in SERVICES {
         subjects.push(format!("frontdesk.v1.{service}.MessagePosted"));
         if service != user {
-            let own = [format!("v1.{service}.MessagePosted.account.1"), format!("hints.v1.{service}")];
-            subjects.extend(own.iter().map(|subject| format!("frontdesk.{subject}")));
-            subjects.push(format!("frontdesk.hints.v1.{service}.signals"));
+            subjects.push(format!("frontdesk.v1.{service}.MessagePosted.account.1"));
+            subjects.extend(hints_of(service));
         }
         if user != OPERATOR {
             subjects.push(format!("frontdesk.v1.{service}.replay.{user}_consumer"));
@@ -112,13 +111,18 @@ fn forbidden_to_publish(user: &str, streams: &[Stream]) -> Vec<String> {
     subjects
 }
 
+/// The subjects of a service's change notifications and signals, and of those about its published events.
+fn hints_of(service: &str) -> [String; 4] {
+    ["", ".signals", "-events", "-events.signals"].map(|end| format!("frontdesk.hints.v1.{service}{end}"))
+}
+
 /// The subjects that a user may not subscribe to.
 fn forbidden_to_subscribe(user: &str) -> Vec<String> {
     let mut subjects: Vec<String> = WIDE.map(str::to_owned).to_vec();
     for service in SERVICES {
         subjects.push(format!("frontdesk.v1.{service}.>"));
         if service != user {
-            subjects.extend([format!("frontdesk.hints.v1.{service}"), format!("frontdesk.hints.v1.{service}.signals")]);
+            subjects.extend(hints_of(service));
         }
     }
     subjects.extend(users().filter(|other| *other != user).map(|other| format!("_INBOX_{other}.>")));

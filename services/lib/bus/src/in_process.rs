@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     BusError,
     attempt::{Subscription, Verdict},
+    change_notifier::ChangeNotifier,
     consumer::Consumer,
 };
 
@@ -97,6 +98,7 @@ pub struct InProcess {
     db: Db,
     clock: Clock,
     consumers: Arc<Mutex<Vec<Subscribed>>>,
+    notifiers: Arc<Mutex<HashMap<String, ChangeNotifier>>>,
     /// Never changes: there is no connection that could be lost.
     reconnected: watch::Sender<u64>,
 }
@@ -114,7 +116,8 @@ type Subscribed = (Arc<Subscription>, Arc<Notify>);
 impl InProcess {
     pub(crate) async fn start(db: Db, clock: Clock) -> Result<Self, BusError> {
         frontdesk_db::migrate::<Migrator>(&db).await?;
-        Ok(Self { db, clock, consumers: Arc::default(), reconnected: watch::Sender::new(0) })
+        let (consumers, notifiers) = (Arc::default(), Arc::default());
+        Ok(Self { db, clock, consumers, notifiers, reconnected: watch::Sender::new(0) })
     }
 
     pub(crate) fn subscribe(&self, consumer: impl Consumer, dead_letters: Db) {
@@ -124,6 +127,11 @@ impl InProcess {
 
     pub(crate) fn reconnected(&self) -> watch::Receiver<u64> {
         self.reconnected.subscribe()
+    }
+
+    pub(crate) fn change_notifier(&self, name: &str) -> ChangeNotifier {
+        let mut notifiers = self.notifiers.lock().unwrap_or_else(PoisonError::into_inner);
+        notifiers.entry(name.to_owned()).or_default().clone()
     }
 
     fn consumers(&self) -> Vec<Subscribed> {

@@ -168,10 +168,10 @@ impl Bus {
         }
     }
 
-    /// The change notifier of this name, shared with the other replicas that use the bus.
-    pub fn change_notifier(&self, name: &'static str) -> ChangeNotifier {
+    /// The change notifier of this name, the same for all who ask, and shared with the other replicas that use the bus.
+    pub fn change_notifier(&self, name: &str) -> ChangeNotifier {
         match self {
-            Self::InProcess(_) => ChangeNotifier::default(),
+            Self::InProcess(bus) => bus.change_notifier(name),
             Self::JetStream(bus) => bus.change_notifier(name),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! [`append`] writes an event in the transaction of the change, so that it is published if and only if the change commits. The
 //! [`relay`] publishes it afterwards, at least once; [`mark_handled`] lets a consumer recognise an event that comes again.
+//! [`list_published`] reads what is published, in order, from where a reader stopped.
 
 mod batch;
 mod entity;
@@ -9,6 +10,7 @@ mod handled;
 mod lease;
 mod positions;
 mod publish;
+mod published;
 mod relay;
 mod republish;
 mod retention;
@@ -21,6 +23,10 @@ use uuid::Uuid;
 
 pub use batch::Events;
 pub use handled::{mark_all_handled, mark_handled};
+pub use published::{
+    PUBLISHED, Published, PublishedEvents, earliest_position, is_kept_after, list_published, list_published_of,
+    published_notifier, settled_to,
+};
 pub use relay::{publish_waiting, relay};
 pub use retention::{ACCOUNT_TABLE, RETENTIONS, has_waiting_event_of};
 pub use stream::publish_again;

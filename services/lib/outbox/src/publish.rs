@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use frontdesk_bus::{Acknowledged, Bus, BusError};
+use frontdesk_bus::{Acknowledged, Bus, BusError, ChangeNotifier};
 use frontdesk_db::{Db, DbErr, NOW_ON_POSTGRES as NOW};
 use frontdesk_proto::event::v1::Event;
 use prost::Message;
@@ -16,6 +16,7 @@ use crate::{
     entity,
     lease::{LEASE_DURATION, Lease, LeaseKey, micros},
     positions::{Positions, Snapshot},
+    published::{PUBLISHED, published_notifier},
     stream::{lost_after, report_loss, request_again},
 };
 
@@ -74,6 +75,10 @@ pub(crate) struct Publisher<'a> {
     db: &'a Db,
     bus: &'a Bus,
     source: &'a str,
+    /// Notifies the readers of published events.
+    readers: ChangeNotifier,
+    /// The position up to which they were notified.
+    notified_to: i64,
     pub(crate) numbers: Numbers,
     published: Positions,
     /// Whether `published` is stored.
@@ -107,6 +112,8 @@ impl<'a> Publisher<'a> {
             db,
             bus,
             source,
+            readers: published_notifier(bus, source),
+            notified_to: published.settled_to(),
             numbers: Numbers::default(),
             published,
             is_saved: true,
@@ -207,6 +214,11 @@ impl<'a> Publisher<'a> {
 
     fn is_saved_since(&mut self, asked: Instant, progress: &Progress) {
         (self.is_saved, self.saved) = (true, asked);
+        let settled_to = progress.published.settled_to();
+        if self.notified_to < settled_to {
+            self.notified_to = settled_to;
+            self.readers.notify(PUBLISHED);
+        }
         if progress.is_checkpoint {
             self.checkpoint = Some(asked);
         }

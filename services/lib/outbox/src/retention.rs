@@ -11,9 +11,14 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Published events are kept for 7 days, so that a broker that lost them can be given them again. The time column has no
 /// index, which each event would have to write; positions rise with it.
-const EVENTS: Retention = Retention {
+///
+/// The time is that of the next event: a reader that stopped at an event can go on after it for as long as the next one is kept, however
+/// long ago its own was, and the time of the next one tells it whether any was deleted (`published.rs`). The last event is always kept.
+pub(crate) const EVENTS: Retention = Retention {
     table: "outbox_events",
-    time_column: "CASE WHEN position <= (SELECT settled_to FROM outbox_progress) THEN created_at END",
+    time_column: "CASE WHEN position <= (SELECT settled_to FROM outbox_progress) THEN (
+        SELECT next.created_at FROM outbox_events AS next WHERE next.position > outbox_events.position
+        ORDER BY next.position LIMIT 1) END",
     order_column: "position",
     keep: DAY.saturating_mul(7),
     batch: 5_000,

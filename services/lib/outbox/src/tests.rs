@@ -123,6 +123,60 @@ async fn published_events_are_kept_for_seven_days_and_unpublished_ones_for_ever(
 }
 
 #[tokio::test]
+async fn i17_a_reader_can_go_on_for_as_long_as_the_next_event_is_kept() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+    let db = db(&folder, &clock).await;
+    let publish = async |version| {
+        let mut tx = db.begin().await.unwrap();
+        append(&mut tx, aggregate(version), &ConversationClosed::default()).await.unwrap();
+        let settle = "UPDATE outbox_progress SET settled_to = (SELECT max(position) FROM outbox_events)";
+        tx.conn().execute_unprepared(settle).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    let deleted = async || delete_expired_once(&db, &retention::EVENTS).await.unwrap();
+    let is_kept = async |after, settled_to| is_kept_after(&db, after, settled_to).await.unwrap();
+    let earliest = async |settled_to| earliest_position(&db, settled_to).await.unwrap();
+    assert_eq!((settled_to(&db).await.unwrap(), is_kept(0, 0).await, earliest(0).await), (0, true, 0));
+
+    publish(1).await;
+    clock.advance(10 * DAY).unwrap();
+    assert_eq!((deleted().await, is_kept(0, 1).await), (0, false), "the last event is kept, and is too old for a reader");
+    publish(2).await;
+    assert_eq!(
+        (settled_to(&db).await.unwrap(), deleted().await),
+        (2, 0),
+        "a reader may have stopped at the first event"
+    );
+    assert_eq!((is_kept(0, 2).await, is_kept(1, 2).await, earliest(2).await), (false, true, 1));
+
+    clock.advance(7 * DAY - 3 * HOUR / 4).unwrap();
+    assert_eq!(
+        (is_kept(1, 2).await, earliest(2).await),
+        (true, 2),
+        "a new reader begins with an event that it can finish"
+    );
+    clock.advance(HOUR / 2).unwrap();
+    assert_eq!((is_kept(1, 2).await, deleted().await), (false, 0), "refused before it is deleted");
+    clock.advance(HOUR / 2).unwrap();
+    assert_eq!(deleted().await, 1);
+    publish(3).await;
+    assert_eq!(rows(&db).await.iter().map(|row| row.version).collect::<Vec<_>>(), [2, 3]);
+    assert_eq!((is_kept(1, 3).await, is_kept(2, 3).await, is_kept(3, 3).await), (false, true, true));
+    assert_eq!(
+        (is_kept(3, 2).await, is_kept(4, 2).await),
+        (true, false),
+        "a forgotten progress, and a restored database"
+    );
+
+    // As the erasure of an account does.
+    let tx = db.begin().await.unwrap();
+    tx.conn().execute_unprepared("DELETE FROM outbox_events WHERE version = 2").await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!((is_kept(1, 3).await, is_kept(2, 3).await, earliest(3).await), (false, true, 2));
+}
+
+#[tokio::test]
 async fn i17_the_next_batch_has_the_gaps_first_and_then_what_follows() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::system());
     let db = db(&folder, &clock).await;

@@ -19,7 +19,7 @@ const ID_LENGTH: usize = 16;
 
 /// The notifier of one name, with its queue.
 pub(super) struct SharedNotifier {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     pub(super) notifier: ChangeNotifier,
     queue: Arc<Mutex<mpsc::Receiver<ForOtherReplicas>>>,
     started: bool,
@@ -27,22 +27,26 @@ pub(super) struct SharedNotifier {
 
 /// What the loop of one name works with.
 pub(super) struct Exchange {
-    name: &'static str,
+    name: String,
     notifier: ChangeNotifier,
     /// Shared with the loop's successor, should it panic.
     queue: Arc<Mutex<mpsc::Receiver<ForOtherReplicas>>>,
 }
 
 impl SharedNotifier {
-    pub(super) fn new(name: &'static str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let (notifier, queue) = ChangeNotifier::with_queue();
-        Self { name, notifier, queue: Arc::new(Mutex::new(queue)), started: false }
+        Self { name: name.to_owned(), notifier, queue: Arc::new(Mutex::new(queue)), started: false }
     }
 
     /// None: the loop of this name has started already.
     pub(super) fn start(&mut self) -> Option<Exchange> {
         let started = std::mem::replace(&mut self.started, true);
-        (!started).then(|| Exchange { name: self.name, notifier: self.notifier.clone(), queue: self.queue.clone() })
+        (!started).then(|| Exchange {
+            name: self.name.clone(),
+            notifier: self.notifier.clone(),
+            queue: self.queue.clone(),
+        })
     }
 
     /// Lets the loop start again, after all loops have ended.
@@ -57,7 +61,7 @@ impl JetStream {
     pub(super) async fn exchange_notifications(&self, exchange: Exchange, shutdown: CancellationToken) {
         let Exchange { name, notifier, queue } = exchange;
         let mut queue = queue.lock().await;
-        let (subject, signals) = (self.names.change_notifications(name), self.names.signals(name));
+        let (subject, signals) = (self.names.change_notifications(&name), self.names.signals(&name));
         let mut reconnected = self.reconnected();
         // Names this replica, so that it ignores its own messages.
         let replica = self.clock.new_id();

@@ -112,7 +112,7 @@ impl JetStream {
         self.reconnected.subscribe()
     }
 
-    pub(crate) fn change_notifier(&self, name: &'static str) -> ChangeNotifier {
+    pub(crate) fn change_notifier(&self, name: &str) -> ChangeNotifier {
         let mut notifiers = self.notifiers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shared) = notifiers.iter().find(|shared| shared.name == name) {
             return shared.notifier.clone();
