@@ -254,7 +254,7 @@ fn c12_each_method_says_whether_it_may_be_repeated() {
         methods(&pool).iter().filter(|method| method.full_name() != "frontdesk.dev.v1.ClockService.AdvanceTime")
     {
         let level = method.method_descriptor_proto().options.as_ref().unwrap().idempotency_level();
-        let reads = ["Get", "List", "Watch", "Explain", "Preview", "Render", "Search", "Validate"];
+        let reads = ["Get", "List", "Watch", "Subscribe", "Explain", "Preview", "Render", "Search", "Validate"];
         let reads = reads.iter().any(|verb| method.name().starts_with(verb));
         let expected = if reads { "NO_SIDE_EFFECTS" } else { "IDEMPOTENT" };
         assert_eq!(level.as_str_name(), expected, "{}", method.full_name());

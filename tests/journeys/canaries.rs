@@ -19,6 +19,7 @@ use frontdesk_proto::{
         conversation_service_client::ConversationServiceClient, thread_service_client::ThreadServiceClient,
     },
     dev::v1::{AdvanceTimeRequest, clock_service_client::ClockServiceClient},
+    event::v1::{ConversationClosed, EventStart, SubscribeConversationEventsRequest},
 };
 use frontdesk_testkit::RawCodec;
 use frontdesk_tests::{
@@ -27,7 +28,7 @@ use frontdesk_tests::{
     new_id, request_id, wait_for,
 };
 use futures::StreamExt;
-use prost_reflect::prost::Message;
+use prost_reflect::prost::{Message, Name};
 use tokio::process::Command;
 use tonic::{Request, client::Grpc};
 
@@ -73,6 +74,8 @@ struct Played {
     visitor_key: String,
     /// Bytes that the open streams of the agent, the last one of the visitor, received.
     streams: [Arc<Mutex<Vec<u8>>>; 3],
+    /// Bytes that the streams of each service's events received.
+    events: Vec<Arc<Mutex<Vec<u8>>>>,
 }
 
 /// Collects the messages of a stream until it ends. `request`: encoded. None: one with every field.
@@ -102,6 +105,14 @@ async fn play(account: Account, word: &str) -> Played {
         follow(&fixture, Principal::Agent, "/WatchInbox", Some(inbox.encode_to_vec())).await,
         follow(&fixture, Principal::Visitor, "/WatchChat", None).await,
     ];
+    // The requests of all services have the same fields.
+    let start = EventStart::Earliest.into();
+    let all_events = SubscribeConversationEventsRequest { start, ..Default::default() }.encode_to_vec();
+    let mut events = Vec::new();
+    for of in ["Conversation", "Assignment", "BotSession", "Notification"] {
+        let path = format!("/Subscribe{of}Events");
+        events.push(follow(&fixture, Principal::Admin, &path, Some(all_events.clone())).await);
+    }
     chat.say(&format!("{word}-question")).await.unwrap();
     let (agent, id) = (fixture.agent.clone(), chat.id.clone());
     let taken = TakeOverConversationRequest {
@@ -135,14 +146,20 @@ async fn play(account: Account, word: &str) -> Played {
         streams.iter().all(received).then_some(())
     })
     .await;
-    Played { fixture, comment, visitor_key: key.secret, streams }
+    wait_for("the events", || async {
+        let closed = ConversationClosed::full_name();
+        let received = String::from_utf8_lossy(&events[0].lock().unwrap()).contains(&closed);
+        received.then_some(())
+    })
+    .await;
+    Played { fixture, comment, visitor_key: key.secret, streams, events }
 }
 
 /// Every response of a read method to this kind of caller, refusals included; to a visitor, of every method.
 async fn answers(fixture: &Fixture, principal: Principal) -> Vec<u8> {
     let (caller, mut all) = (fixture.caller(principal), Vec::new());
     for declared in methods().iter().filter(|declared| declared.principals.contains(&principal)) {
-        let looks = ["Get", "List", "Watch", "Search", "Explain", "Preview"];
+        let looks = ["Get", "List", "Watch", "Subscribe", "Search", "Explain", "Preview"];
         if principal != Principal::Visitor && !looks.iter().any(|word| declared.method.name().starts_with(word)) {
             continue;
         }
@@ -257,6 +274,10 @@ async fn s3_texts_and_secrets_stay_in_their_account_and_out_of_logs_and_traces()
             scan.look("the team's streams", &team.lock().unwrap(), &other_of(other));
         }
         scan.look("the visitors' streams", &chat.lock().unwrap(), &to_visitors);
+        // Ids and numbers only, also for the account's own programs.
+        for events in &played.events {
+            scan.look("the streams of events", &events.lock().unwrap(), &with(&[("a word", "canary".into())]));
+        }
         let mails = server.received(&played.fixture.address());
         scan.look("mails", serde_json::to_string(&mails).unwrap().as_bytes(), &to_visitors);
         let account = played.fixture.account.id.to_string();

@@ -26,6 +26,7 @@ use frontdesk_bus::Bus;
 use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
 use frontdesk_db::{AccountTable, Db};
+use frontdesk_event_streams::EventStreams;
 use frontdesk_proto::assignment::{
     internal::v1::account_row_service_server::{self, AccountRowServiceServer},
     v1::{
@@ -38,6 +39,7 @@ use frontdesk_proto::assignment::{
         team_service_server::{self, TeamServiceServer},
     },
 };
+use frontdesk_proto::event::v1::assignment_event_service_server::{self, AssignmentEventServiceServer};
 use frontdesk_service::{AccountStates, BuildError, Service, ServiceContext, Worker};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +57,8 @@ pub struct App {
     pub(crate) db: Db,
     pub(crate) clock: Clock,
     pub(crate) pages: Pages,
+    /// The streams of its events.
+    pub(crate) events: EventStreams,
     pub(crate) conversation: Peer,
     pub(crate) heartbeats: domain::HeartbeatPolicy,
     /// Whether agents whom the roster lacks are added to it at their first call.
@@ -77,6 +81,7 @@ impl Service for App {
         routing_policy_service_server::SERVICE_NAME,
         routing_service_server::SERVICE_NAME,
         team_service_server::SERVICE_NAME,
+        assignment_event_service_server::SERVICE_NAME,
     ];
     const ACCOUNT_TABLES: &'static [AccountTable] = store::ACCOUNT_TABLES;
     const CALLS: &'static [&'static str] = &["conversation"];
@@ -86,6 +91,7 @@ impl Service for App {
     fn try_new(context: ServiceContext, settings: AssignmentSettings) -> Result<Self, BuildError> {
         Ok(Self {
             pages: context.pages(),
+            events: EventStreams::new(NAME, &context.db, &context.bus, &context.pages(), &context.shutdown),
             conversation: context.peer("conversation")?,
             db: context.db,
             clock: context.clock,
@@ -106,7 +112,8 @@ impl Service for App {
             .add_service(RosterServiceServer::new(grpc::Roster(self.clone())))
             .add_service(RoutingPolicyServiceServer::new(grpc::Policies(self.clone())))
             .add_service(RoutingServiceServer::new(grpc::Routing(self.clone())))
-            .add_service(TeamServiceServer::new(grpc::Teams(self.clone())));
+            .add_service(TeamServiceServer::new(grpc::Teams(self.clone())))
+            .add_service(AssignmentEventServiceServer::new(grpc::Events(self.clone())));
     }
 
     fn subscribe(&self, bus: &Bus) {
@@ -120,8 +127,9 @@ impl Service for App {
 
     fn workers(&self) -> Vec<Worker> {
         let (given_back, heartbeats) = (self.clone(), self.clone());
-        let (publisher, router) = (self.clone(), self.clone());
+        let (publisher, router, events) = (self.clone(), self.clone(), self.events.clone());
         vec![
+            Worker::new("event-streams", move || events.clone().read_new_events()),
             Worker::new("given-back", move || workers::give_back(given_back.clone())),
             Worker::new("heartbeats", move || workers::watch_heartbeats(heartbeats.clone())),
             Worker::new("queue-publisher", move || workers::publish_queues(publisher.clone())),

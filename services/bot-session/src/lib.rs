@@ -26,6 +26,7 @@ use frontdesk_bus::Bus;
 use frontdesk_client::Peer;
 use frontdesk_clock::Clock;
 use frontdesk_db::{AccountTable, Db};
+use frontdesk_event_streams::EventStreams;
 use frontdesk_proto::botsession::{
     internal::v1::account_row_service_server::{self, AccountRowServiceServer},
     v1::{
@@ -34,6 +35,7 @@ use frontdesk_proto::botsession::{
         bot_session_service_server::{self, BotSessionServiceServer},
     },
 };
+use frontdesk_proto::event::v1::bot_session_event_service_server::{self, BotSessionEventServiceServer};
 use frontdesk_service::{AccountStates, BuildError, Service, ServiceContext, Worker};
 use opentelemetry::metrics::Histogram;
 use tokio::sync::Notify;
@@ -53,6 +55,8 @@ pub struct App {
     pub(crate) db: Db,
     pub(crate) clock: Clock,
     pub(crate) pages: Pages,
+    /// The streams of its events.
+    pub(crate) events: EventStreams,
     pub(crate) conversation: Peer,
     pub(crate) assignment: Peer,
     pub(crate) shutdown: CancellationToken,
@@ -77,6 +81,7 @@ impl Service for App {
         bot_engine_service_server::SERVICE_NAME,
         bot_service_server::SERVICE_NAME,
         bot_session_service_server::SERVICE_NAME,
+        bot_session_event_service_server::SERVICE_NAME,
     ];
     const ACCOUNT_TABLES: &'static [AccountTable] = store::ACCOUNT_TABLES;
     const CALLS: &'static [&'static str] = &["conversation", "assignment"];
@@ -86,6 +91,7 @@ impl Service for App {
     fn try_new(context: ServiceContext, (): ()) -> Result<Self, BuildError> {
         Ok(Self {
             pages: context.pages(),
+            events: EventStreams::new(NAME, &context.db, &context.bus, &context.pages(), &context.shutdown),
             conversation: context.peer("conversation")?,
             assignment: context.peer("assignment")?,
             db: context.db,
@@ -105,7 +111,8 @@ impl Service for App {
             .add_service(AccountRowServiceServer::new(grpc::AccountRows(self.clone())))
             .add_service(BotEngineServiceServer::new(grpc::Engines(self.clone())))
             .add_service(BotServiceServer::new(grpc::Bots(self.clone())))
-            .add_service(BotSessionServiceServer::new(grpc::BotSessions(self.clone())));
+            .add_service(BotSessionServiceServer::new(grpc::BotSessions(self.clone())))
+            .add_service(BotSessionEventServiceServer::new(grpc::Events(self.clone())));
     }
 
     fn subscribe(&self, bus: &Bus) {
@@ -120,7 +127,9 @@ impl Service for App {
 
     fn workers(&self) -> Vec<Worker> {
         let (app, engines, old_turns) = (self.clone(), self.clone(), self.clone());
+        let events = self.events.clone();
         vec![
+            Worker::new("event-streams", move || events.clone().read_new_events()),
             Worker::new("timeouts", move || workers::watch_timeouts(app.clone())),
             Worker::new("engine-turns", move || workers::watch_engine_turns(engines.clone())),
             Worker::new("engine-turns-retention", move || workers::forget_old_turns(old_turns.clone())),

@@ -30,6 +30,7 @@ use frontdesk_auth::{InstallationSecret, VisitorKeyStore};
 use frontdesk_bus::{Bus, ChangeNotifier};
 use frontdesk_client::Peer;
 use frontdesk_db::{AccountId, AccountTable, Db};
+use frontdesk_event_streams::EventStreams;
 use frontdesk_proto::conversation::{
     internal::v1::arbiter_service_server::{self, ArbiterServiceServer},
     v1::{
@@ -47,6 +48,7 @@ use frontdesk_proto::conversation::{
         visitor_service_server::{self, VisitorServiceServer},
     },
 };
+use frontdesk_proto::event::v1::conversation_event_service_server::{self, ConversationEventServiceServer};
 use frontdesk_service::{BuildError, Service, ServiceContext, Worker};
 use futures::future::BoxFuture;
 use tokio::sync::Notify;
@@ -66,6 +68,8 @@ pub struct App {
     /// Notifies the watchers of a conversation, at this replica and at the others.
     pub(crate) notifier: ChangeNotifier,
     pub(crate) pages: Pages,
+    /// The streams of its events.
+    pub(crate) events: EventStreams,
     pub(crate) installation_secret: InstallationSecret,
     pub(crate) message_queue: workers::MessageQueue,
     pub(crate) visitor_keys: grpc::VisitorKeyCache,
@@ -124,6 +128,7 @@ impl Service for App {
         attachment_service_server::SERVICE_NAME,
         settings_service_server::SERVICE_NAME,
         arbiter_service_server::SERVICE_NAME,
+        conversation_event_service_server::SERVICE_NAME,
     ];
     const CALLS: &'static [&'static str] = &["assignment", "bot-session", "notification"];
     const ACCOUNT_TABLES: &'static [AccountTable] = store::ACCOUNT_TABLES;
@@ -136,6 +141,7 @@ impl Service for App {
         let notifier = context.bus.change_notifier(NAME);
         Ok(Self {
             pages: context.pages(),
+            events: EventStreams::new(NAME, &context.db, &context.bus, &context.pages(), &context.shutdown),
             assignment: context.peer("assignment")?,
             bot_session: context.peer("bot-session")?,
             notification: context.peer("notification")?,
@@ -174,7 +180,8 @@ impl Service for App {
             .add_service(InsertServiceServer::new(grpc::Inserts(self.clone())))
             .add_service(AttachmentServiceServer::new(grpc::Attachments(self.clone())))
             .add_service(SettingsServiceServer::new(grpc::Settings(self.clone())))
-            .add_service(ArbiterServiceServer::new(grpc::Arbiter(self.clone())));
+            .add_service(ArbiterServiceServer::new(grpc::Arbiter(self.clone())))
+            .add_service(ConversationEventServiceServer::new(grpc::Events(self.clone())));
     }
 
     fn subscribe(&self, bus: &Bus) {
@@ -195,6 +202,7 @@ impl Service for App {
 
     fn workers(&self) -> Vec<Worker> {
         vec![
+            workers::event_streams(self),
             workers::message_writer(&self.message_queue, &self.shutdown),
             workers::inbox_changes(&self.db, &self.notifier, &self.watched_inboxes, &self.shutdown),
             workers::watched_conversations(&self.db, &self.notifier, &self.shutdown),

@@ -2,11 +2,13 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints to its user")]
 
 mod audit;
+mod bearer;
 mod config;
 mod dead_letters;
 mod demo;
 mod serve;
 mod stop_signal;
+mod tail;
 mod token;
 
 use std::{error::Error, path::PathBuf, process::ExitCode, time::Duration};
@@ -53,6 +55,8 @@ enum Command {
     /// Lists administrative calls of an account, of all services, newest first: when, by whom, which method, on which
     /// resources, with which outcome.
     Audit(audit::Audit),
+    /// Shows the events of an account as they are published, until it is stopped.
+    Tail(tail::Tail),
     /// Prints the effective settings as a file for --config. Those with a secret are comments, in which it is hidden; optional
     /// settings without a value are left out: identity.development_key and databases.*.max_connections.
     Config,
@@ -134,6 +138,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::DeadLetters(command) => dead_letters::run(&load()?, command).await,
         Command::Audit(audit) => audit::run(&load()?, audit).await,
+        Command::Tail(tail) => tail::run(&load()?, tail).await,
         Command::Config => {
             println!("# Time zones are those of release {} of the IANA data.", frontdesk_time_zone::version());
             print!("{}", config::text(&load()?)?);

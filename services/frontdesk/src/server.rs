@@ -172,15 +172,18 @@ impl Server {
         let reflection = reflection.map_err(|error| ServerError::Server(error.into()))?;
 
         let databases = self.databases.iter().map(|(service, db)| (service.definition().package, db.clone()));
-        let databases: Vec<_> = databases.collect();
-        let audit = AuditLayer::try_new(AuditLog::new(databases.clone()), frontdesk_proto::DESCRIPTORS)?;
+        let audit = AuditLayer::try_new(AuditLog::new(databases.collect()), frontdesk_proto::DESCRIPTORS)?;
         for keys in services.iter().filter_map(|service| service.visitor_keys()) {
             self.identity.accept_visitor_keys(keys);
         }
         let tasks = self.clock_follower().into_iter().collect();
         let limits = self.settings.limits.clone();
         let admission = Admission::new(self.identity.clone(), self.access, audit, &limits, &self.clock);
-        let admission = admission.with_accounts(databases);
+        let accounts = self
+            .databases
+            .iter()
+            .flat_map(|(service, db)| service.definition().path_prefixes().map(move |prefix| (prefix, db.clone())));
+        let admission = admission.with_accounts(accounts.collect());
         let drain = self.settings.drain;
         let settings = ServerSettings { drain, limits, tls: self.tls, in_process: Some(in_process), web };
 

@@ -31,6 +31,8 @@ use frontdesk_auth::InstallationSecret;
 use frontdesk_bus::Bus;
 use frontdesk_clock::Clock;
 use frontdesk_db::{AccountTable, Db};
+use frontdesk_event_streams::EventStreams;
+use frontdesk_proto::event::v1::notification_event_service_server::{self, NotificationEventServiceServer};
 use frontdesk_proto::notification::{
     internal::v1::{
         account_row_service_server::{self, AccountRowServiceServer},
@@ -73,6 +75,8 @@ pub struct App {
     pub(crate) db: Db,
     pub(crate) clock: Clock,
     pub(crate) pages: Pages,
+    /// The streams of its events.
+    pub(crate) events: EventStreams,
     pub(crate) assignment: AssignmentClient,
     pub(crate) conversation: ConversationClient,
     pub(crate) transport: Transport,
@@ -110,6 +114,7 @@ impl Service for App {
         notification_preference_service_server::SERVICE_NAME,
         address_code_service_server::SERVICE_NAME,
         webhook_service_server::SERVICE_NAME,
+        notification_event_service_server::SERVICE_NAME,
     ];
     const ACCOUNT_TABLES: &'static [AccountTable] = store::ACCOUNT_TABLES;
     const CALLS: &'static [&'static str] = &["conversation", "assignment"];
@@ -124,6 +129,7 @@ impl Service for App {
             dkim: DkimKeys::try_load(&settings.dkim_keys)?,
             transport: Transport::try_new(&settings, &context.data_folder)?,
             pages: context.pages(),
+            events: EventStreams::new(NAME, &context.db, &context.bus, &context.pages(), &context.shutdown),
             assignment: AssignmentClient(context.peer("assignment")?),
             conversation: ConversationClient(context.peer("conversation")?),
             db: context.db,
@@ -153,7 +159,8 @@ impl Service for App {
             .add_service(TemplateServiceServer::new(grpc::Templates(self.clone())))
             .add_service(NotificationPreferenceServiceServer::new(grpc::Preferences(self.clone())))
             .add_service(AddressCodeServiceServer::new(grpc::AddressCodes(self.clone())))
-            .add_service(WebhookServiceServer::new(grpc::Webhooks(self.clone())));
+            .add_service(WebhookServiceServer::new(grpc::Webhooks(self.clone())))
+            .add_service(NotificationEventServiceServer::new(grpc::Events(self.clone())));
     }
 
     fn http_routes(&self) -> Router {
@@ -177,9 +184,10 @@ impl Service for App {
     }
 
     fn workers(&self) -> Vec<Worker> {
-        let (deliver, forget) = (self.clone(), self.clone());
+        let (deliver, forget, events) = (self.clone(), self.clone(), self.events.clone());
         let (webhooks, forget_webhooks) = (self.clone(), self.clone());
         vec![
+            Worker::new("event-streams", move || events.clone().read_new_events()),
             Worker::new("deliveries", move || workers::deliver(deliver.clone())).drains_for(self.settings.drain),
             Worker::new("mails-of-failed-deliveries", move || workers::forget_mails(forget.clone())),
             Worker::new("webhooks", move || workers::deliver_webhooks(webhooks.clone()))

@@ -94,7 +94,7 @@ fn in_order() -> Vec<Declared> {
 }
 
 fn is_read(name: &str) -> bool {
-    let reads = ["Get", "List", "Watch", "Search", "Explain", "Preview", "Render", "Validate"];
+    let reads = ["Get", "List", "Watch", "Subscribe", "Search", "Explain", "Preview", "Render", "Validate"];
     reads.iter().any(|word| name.starts_with(word))
 }
 

@@ -286,7 +286,8 @@ async fn c12_every_change_without_a_request_id_has_the_same_result_when_it_is_re
     let mut changes: Vec<Declared> = methods();
     changes.retain(|declared| {
         let (name, input) = (declared.method.name(), declared.method.input());
-        let reads = ["Get", "List", "Watch", "Explain", "Preview", "Search", "Validate", "Update", "AdvanceTime"];
+        let reads =
+            ["Get", "List", "Watch", "Subscribe", "Explain", "Preview", "Search", "Validate", "Update", "AdvanceTime"];
         // They store nothing: each call returns another visitor, or a link that expires later.
         let stores_nothing = ["CreateAnonymousVisitor", "CreateAttachmentLink", "CreateChatAttachmentLink"];
         let changes = !stores_nothing.contains(&name) && !reads.iter().any(|word| name.starts_with(word));

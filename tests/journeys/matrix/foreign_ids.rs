@@ -76,12 +76,16 @@ const NOT_LOOKED_UP: &[&str] = &[
     "ListTranscriptDecisions.conversation_id",
     "SearchConversations.channel_ids",
     "SearchConversations.contact_ids",
+    "SubscribeAssignmentEvents.filter.aggregate_ids",
+    "SubscribeBotSessionEvents.filter.aggregate_ids",
+    "SubscribeConversationEvents.filter.aggregate_ids",
+    "SubscribeNotificationEvents.filter.aggregate_ids",
     "WatchDeliveries.conversation_id",
 ];
 
 /// Whether the call changes the conversation that it names, when the id in another field is accepted.
 fn writes_to_a_chat(method: &Declared, field: &str) -> bool {
-    let reads = ["Get", "List", "Watch", "Search", "Explain", "Preview"]
+    let reads = ["Get", "List", "Watch", "Subscribe", "Search", "Explain", "Preview"]
         .iter()
         .any(|word| method.method.name().starts_with(word));
     let of_open = !["TranscriptService", "ContactService"].contains(&method.method.parent_service().name());
@@ -102,7 +106,7 @@ fn in_order(last: &[&str]) -> Vec<Declared> {
             // The account has no other call after it.
             () if name == "EndAccount" => 3,
             () if begins(last) => 2,
-            () if begins(&["Get", "List", "Watch", "Search", "Explain", "Preview", "Validate"]) => 0,
+            () if begins(&["Get", "List", "Watch", "Subscribe", "Search", "Explain", "Preview", "Validate"]) => 0,
             () => 1,
         }
     });
@@ -198,7 +202,10 @@ async fn s2_s3_an_id_of_another_account_is_answered_like_an_unknown_one() {
                 let at = format!("{} as {principal:?} in {}: {answer:?}", method.path, fixture.word);
                 assert_ne!(answer.code, Code::NotFound, "{at}");
                 assert_ne!(answer.reason, "REQUEST_ID_REUSED", "{at}");
-                if ["Get", "List", "Watch", "Search"].iter().any(|word| method.method.name().starts_with(word)) {
+                if ["Get", "List", "Watch", "Subscribe", "Search"]
+                    .iter()
+                    .any(|word| method.method.name().starts_with(word))
+                {
                     assert_eq!(answer.code, Code::Ok, "{at}");
                 }
                 answers.push(answer);

@@ -5,6 +5,7 @@
 mod callers;
 mod conversations;
 mod database;
+mod event_streams;
 mod fake;
 mod mode;
 mod raw;
@@ -15,6 +16,7 @@ mod settled;
 pub use callers::{BearerToken, metadata, reason, request_id, wait_for, wait_until};
 pub use conversations::{FakeConversation, FakeConversations, refused};
 pub use database::TestDatabase;
+pub use event_streams::EventStreams;
 pub use fake::FakeServices;
 pub use frontdesk_clock::testing::new_id;
 pub use mode::Mode;

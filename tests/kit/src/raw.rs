@@ -53,7 +53,7 @@ impl Decoder for RawCodec {
 }
 
 /// Calls the method at `path` and returns its response. Of a server stream: its first message, or no bytes when the
-/// stream of a `Watch` method stays open without one.
+/// stream of a `Watch` or `Subscribe` method stays open without one.
 pub async fn call_raw<C>(channel: &C, path: &str, request: Request<Vec<u8>>) -> Result<Vec<u8>, Status>
 where
     C: GrpcService<Body> + Clone,
@@ -67,7 +67,7 @@ where
     let request = request.map(Bytes::from);
     let mut messages = grpc.server_streaming(request, path_of_method, RawCodec).await?.into_inner();
     let first = match tokio::time::timeout(FIRST_MESSAGE_WAIT, messages.message()).await {
-        Err(_) if path.contains("/Watch") => return Ok(Vec::new()),
+        Err(_) if path.contains("/Watch") || path.contains("/Subscribe") => return Ok(Vec::new()),
         Err(_) => messages.message().await?,
         Ok(first) => first?,
     };

@@ -223,7 +223,9 @@ fn run<S: Service>(
 ) {
     let settings = ServerSettings::plain(DRAIN);
     let databases = vec![(S::PACKAGE, service.db().clone())];
-    let audit_log = AuditLog::new(databases.clone());
+    let prefixes = service.definition().path_prefixes();
+    let accounts = prefixes.map(|prefix| (prefix, service.db().clone())).collect();
+    let audit_log = AuditLog::new(databases);
     let identity = Identity::from_development_key(key);
     if let Some(keys) = service.visitor_keys() {
         identity.accept_visitor_keys(keys);
@@ -235,7 +237,7 @@ fn run<S: Service>(
         &settings.limits,
         clock,
     )
-    .with_accounts(databases);
+    .with_accounts(accounts);
     let mut routes = RoutesBuilder::default();
     service.routes(&mut routes);
     let process = Process {

@@ -9,6 +9,7 @@ mod availability;
 mod contact_erasures;
 mod create_agent;
 mod deactivate_agent;
+mod event_streams;
 mod first_calls;
 mod given_back;
 mod handed_off;

@@ -11,6 +11,7 @@ mod delete_bot;
 mod engine_answers;
 mod engine_streams;
 mod engines;
+mod event_streams;
 mod fixture;
 mod flow_steps;
 mod flows;

@@ -28,6 +28,12 @@ pub(crate) use queue_places::WatchedPlaces;
 
 use crate::{App, store::objects::Objects};
 
+/// The worker that reads new events for their streams.
+pub(crate) fn event_streams(app: &App) -> Worker {
+    let events = app.events.clone();
+    Worker::new("event-streams", move || events.clone().read_new_events())
+}
+
 /// The worker that writes the messages of the queue.
 pub(crate) fn message_writer(queue: &MessageQueue, shutdown: &CancellationToken) -> Worker {
     let (queue, shutdown) = (queue.clone(), shutdown.clone());

@@ -25,6 +25,7 @@ mod delete_attachment;
 mod delete_channel;
 mod end_account;
 mod erase_contact;
+mod event_streams;
 mod export_contact;
 mod fixture;
 mod get_closing_facts;

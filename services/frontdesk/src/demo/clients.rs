@@ -23,27 +23,13 @@ use frontdesk_proto::{
         CreateSenderRequest, SetFallbackSenderRequest, VerifySenderRequest, sender_service_client::SenderServiceClient,
     },
 };
-use tonic::{
-    Request, Status, Streaming,
-    metadata::{Ascii, MetadataValue},
-    service::{Interceptor, interceptor::InterceptedService},
-};
+use tonic::{Status, Streaming, service::interceptor::InterceptedService};
 
 use super::{STEP_TIMEOUT, step, wait_for};
-use crate::Failure;
+use crate::{Failure, bearer::Bearer};
 
 /// A channel that sends a caller's token.
 pub(super) type Client = InterceptedService<ServerChannel, Bearer>;
-
-#[derive(Clone)]
-pub(super) struct Bearer(MetadataValue<Ascii>);
-
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
-        Ok(request)
-    }
-}
 
 /// An account on a server.
 pub(super) struct Account {
@@ -71,8 +57,7 @@ impl Account {
     pub(super) fn call_as(&self, kind: CallerKind, subject: &str, name: &str) -> Result<Client, Failure> {
         let mut claims = self.key.claims(self.id, kind, subject, Duration::from_secs(12 * 3600));
         claims.name = Some(name.to_owned());
-        let token = format!("Bearer {}", self.key.mint(&claims)?).parse()?;
-        Ok(InterceptedService::new(self.channel.clone(), Bearer(token)))
+        Ok(InterceptedService::new(self.channel.clone(), Bearer::try_new(&self.key.mint(&claims)?)?))
     }
 
     pub(super) fn admin(&self) -> Result<Client, Failure> {

@@ -119,6 +119,13 @@ impl ApiError {
         Self::shared(Code::OutOfRange, Reason::CursorOutOfRange, message).with("last_sequence", last)
     }
 
+    /// OUT_OF_RANGE: what came after a cursor is not kept any more.
+    pub fn cursor_too_old() -> Self {
+        let message = "an event after the cursor is not kept any more: subscribe without a cursor, and then read the current \
+                       state of what you keep";
+        Self::shared(Code::OutOfRange, Reason::CursorTooOld, message)
+    }
+
     /// UNAVAILABLE: the database or another dependency cannot be reached now; retry after a second.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::shared(Code::Unavailable, Reason::Unavailable, message).retry_after(Duration::from_secs(1))

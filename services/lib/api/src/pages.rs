@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use frontdesk_auth::{Caller, InstallationSecret};
+use frontdesk_db::AccountId;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use tonic::Status;
@@ -11,6 +12,8 @@ use crate::{ApiError, FieldError};
 
 /// How long a page token or a cursor is valid.
 const TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
+/// How long a cursor of an account is valid: what it names is gone long before.
+const ACCOUNT_CURSOR_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// Number of rows of a page when the request does not say.
 const DEFAULT_PAGE_SIZE: usize = 50;
 /// Maximum number of rows of a page.
@@ -65,7 +68,17 @@ impl Pages {
 
     /// The signer of the cursors of a watch. `filter` is its request without the cursor.
     pub fn cursor_signer<M: prost::Message + prost::Name>(&self, caller: &Caller, filter: &M) -> CursorSigner {
-        CursorSigner { secret: self.0.clone(), audience: audience(caller, filter) }
+        let remedy = "must be a cursor of the same inbox for the same caller, at most a day old; list again, and watch with \
+                      its watch_cursor";
+        CursorSigner { secret: self.0.clone(), audience: audience(caller, filter), valid: TOKEN_TTL, remedy }
+    }
+
+    /// The signer of cursors that each caller of the account may use, with any filter and at any time. `of`: what they are cursors of.
+    pub fn account_cursor_signer(&self, account: AccountId, of: &str) -> CursorSigner {
+        let remedy =
+            "must be a cursor that the same method sent in the same account, unchanged; leave it empty to begin anew";
+        let audience = digest([b"cursor of an account".as_slice(), of.as_bytes(), account.0.as_bytes()], &[]);
+        CursorSigner { secret: self.0.clone(), audience, valid: ACCOUNT_CURSOR_TTL, remedy }
     }
 
     /// Removes the extra row, which the query read to find out whether another page follows, and returns that page's token;
@@ -107,40 +120,48 @@ impl Pages {
     }
 }
 
-/// Signs and verifies the cursors of the watches of one caller, method and filter.
+/// Signs and verifies the cursors of the watches of one caller, method and filter, or of one account.
 pub struct CursorSigner {
     secret: InstallationSecret,
     audience: String,
+    /// How long a cursor is valid.
+    valid: Duration,
+    /// What a cursor must be.
+    remedy: &'static str,
 }
 
 impl CursorSigner {
     /// The cursor as the client sends it back.
     pub fn sign<C: Serialize>(&self, cursor: &C) -> Result<String, Status> {
-        self.secret.sign(&self.audience, TOKEN_TTL, cursor).map_err(|error| ApiError::internal(&error).into())
+        self.secret.sign(&self.audience, self.valid, cursor).map_err(|error| ApiError::internal(&error).into())
     }
 
     /// The cursor that the client sent back. None: it is empty.
     ///
-    /// Fails with INVALID_ARGUMENT when it is not one of the same caller, method and filter, or has expired.
+    /// Fails with INVALID_ARGUMENT when it is not one of this signer, or has expired.
     pub fn verify<C: DeserializeOwned>(&self, cursor: &str) -> Result<Option<C>, Status> {
         if cursor.is_empty() {
             return Ok(None);
         }
-        let remedy = "must be a cursor of the same inbox for the same caller, at most a day old; list again, and watch with \
-                      its watch_cursor";
         let verified = self.secret.verify(cursor, &self.audience);
-        verified.map(Some).map_err(|_| ApiError::fields(vec![FieldError::new("cursor", remedy)]).into())
+        verified.map(Some).map_err(|_| ApiError::fields(vec![FieldError::new("cursor", self.remedy)]).into())
     }
 }
 
 /// A digest of caller, method and filter: the token of another list is not valid here.
 fn audience<M: prost::Message + prost::Name>(caller: &Caller, filter: &M) -> String {
+    let actor = caller.actor.to_string();
+    digest([M::full_name().as_bytes(), caller.account.0.as_bytes(), actor.as_bytes()], &filter.encode_to_vec())
+}
+
+/// A digest of the parts, each with its length, and of the rest, in hexadecimal digits.
+fn digest(parts: [&[u8]; 3], rest: &[u8]) -> String {
     let mut digest = Sha256::new();
-    for part in [M::full_name().as_bytes(), caller.account.0.as_bytes(), caller.actor.to_string().as_bytes()] {
+    for part in parts {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
     }
-    digest.update(filter.encode_to_vec());
+    digest.update(rest);
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -154,7 +175,6 @@ fn invalid_token() -> ApiError {
 mod tests {
     use frontdesk_auth::DevelopmentKey;
     use frontdesk_clock::Clock;
-    use frontdesk_db::AccountId;
     use frontdesk_proto::{assignment::v1::ListAgentsRequest, botsession::v1::ListBotsRequest};
     use uuid::Uuid;
 
@@ -232,6 +252,19 @@ mod tests {
         }
         let other_method = pages.read_request::<u64, _>(&caller(1), &ListAgentsRequest::default(), 0, &token);
         assert!(other_method.is_err());
+    }
+
+    #[test]
+    fn s2_a_cursor_of_an_account_is_valid_in_it_for_what_it_was_signed_for_only() {
+        let pages = pages();
+        let signer = |account: u128, of: &str| pages.account_cursor_signer(AccountId(Uuid::from_u128(account)), of);
+        let cursor = signer(1, "these").sign(&7).unwrap();
+        assert_eq!(signer(1, "these").verify::<i64>(&cursor).unwrap(), Some(7));
+        assert_eq!(signer(1, "these").verify::<i64>("").unwrap(), None);
+        for other in [signer(2, "these"), signer(1, "those")] {
+            let status = other.verify::<i64>(&cursor).unwrap_err();
+            assert!(status.message().contains("cursor: must be a cursor that the same method sent"), "{status:?}");
+        }
     }
 
     #[test]

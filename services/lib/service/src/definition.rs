@@ -39,6 +39,13 @@ impl ServiceDefinition {
         }
     }
 
+    /// What the paths of its methods begin with: its package, and the names of its gRPC services in other packages.
+    pub fn path_prefixes(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let (package, services) = (self.package, self.grpc_services);
+        let is_other = move |name: &&'static str| !name.starts_with(package.trim_end_matches("v1"));
+        std::iter::once(package).chain(services.iter().copied().filter(is_other))
+    }
+
     /// Brings the service's database up to date.
     pub async fn migrate(&self, db: &Db) -> Result<(), DbErr> {
         (self.migrate)(db).await

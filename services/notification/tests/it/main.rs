@@ -13,6 +13,7 @@ mod decide_transcripts;
 mod delete_sender;
 mod deliver;
 mod erase_contact;
+mod event_streams;
 mod explain_transcript;
 mod fixture;
 mod get_sender;

@@ -1,0 +1,32 @@
+//! The stream of the service's events.
+
+use frontdesk_testkit::{EventStreams, Mode, ServiceUnderTest};
+
+use crate::fixture::Fixture;
+
+frontdesk_testkit::on_both_modes! {
+    i17_each_event_is_streamed_once_in_its_order_and_a_cursor_goes_on_after_it,
+    s2_no_event_and_no_cursor_of_events_crosses_accounts,
+    i17_a_cursor_is_refused_when_events_after_it_may_be_deleted,
+}
+
+const PATH: &str = "/frontdesk.event.v1.ConversationEventService/SubscribeConversationEvents";
+
+fn streams(service: &ServiceUnderTest) -> EventStreams<'_> {
+    EventStreams::new(service, "conversation", PATH)
+}
+
+async fn i17_each_event_is_streamed_once_in_its_order_and_a_cursor_goes_on_after_it(mode: Mode) {
+    let service = Fixture::start(mode).await.service;
+    streams(&service).come_in_their_order().await;
+}
+
+async fn s2_no_event_and_no_cursor_of_events_crosses_accounts(mode: Mode) {
+    let service = Fixture::start(mode).await.service;
+    streams(&service).stay_in_their_account().await;
+}
+
+async fn i17_a_cursor_is_refused_when_events_after_it_may_be_deleted(mode: Mode) {
+    let service = Fixture::start(mode).await.service;
+    streams(&service).refuse_old_cursors().await;
+}
