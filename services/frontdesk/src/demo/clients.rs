@@ -23,7 +23,7 @@ use frontdesk_proto::{
         CreateSenderRequest, SetFallbackSenderRequest, VerifySenderRequest, sender_service_client::SenderServiceClient,
     },
 };
-use tonic::{Status, Streaming, service::interceptor::InterceptedService};
+use tonic::{Streaming, service::interceptor::InterceptedService};
 
 use super::{STEP_TIMEOUT, step, wait_for};
 use crate::{Failure, bearer::Bearer};
