@@ -232,7 +232,10 @@ async fn r13_a_dead_letter_that_cannot_be_replayed_holds_up_no_other() {
         ids.push(id);
     }
     let db = Database::connect(&settings.databases.notification.url.0).await.unwrap();
-    let damage = format!("UPDATE dead_letters SET event = '\\xff' WHERE event_id = '{}'", ids[0]);
+    let damage = format!(
+        "UPDATE dead_letters SET event = '\\xff' WHERE event_id = '{}' AND consumer = 'notification.decide'",
+        ids[0]
+    );
     db.execute_unprepared(&damage).await.unwrap();
 
     let listed = text_of(&command(&["list"]).await);

@@ -27,7 +27,7 @@ use tonic::Streaming;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A channel whose chats are routed by one step, and the policy.
-async fn routed_channel(account: &Account, step: RoutingStep) -> (String, String) {
+pub async fn routed_channel(account: &Account, step: RoutingStep) -> (String, String) {
     let rules = RoutingRules {
         steps: vec![step],
         strategy: RoutingStrategy::RoundRobin.into(),

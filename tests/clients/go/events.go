@@ -51,7 +51,7 @@ func readEvents() {
 	defer connection.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	consumer := must(must(jetstream.New(connection)).Consumer(ctx, os.Getenv("STREAM"), user))
+	consumer := must(must(jetstream.NewWithAPIPrefix(connection, "JS.FRONTDESK.API")).Consumer(ctx, os.Getenv("STREAM"), user))
 	messages := must(consumer.Messages(jetstream.PullMaxMessages(16), jetstream.PullExpiry(5*time.Second)))
 	defer messages.Stop()
 

@@ -52,11 +52,7 @@ func refused(err error) Refusal {
 
 func main() {
 	if len(os.Args) > 1 {
-		map[string]func(){"engine": playEngine, "play": playChat}[os.Args[1]]()
-		return
-	}
-	if len(os.Args) > 1 && os.Args[1] == "events" {
-		readEvents()
+		map[string]func(){"engine": playEngine, "events": readEvents, "play": playChat}[os.Args[1]]()
 		return
 	}
 	connection := must(grpc.NewClient(os.Getenv("ADDRESS"), grpc.WithTransportCredentials(insecure.NewCredentials())))

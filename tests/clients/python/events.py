@@ -37,7 +37,7 @@ def handle(headers, event):
 
 async def read(connection, consumer, stream, until):
     """Handles and acknowledges the events of a consumer, up to the first one of the type `until`."""
-    subscription = await connection.jetstream().pull_subscribe_bind(consumer, stream)
+    subscription = await connection.jetstream(prefix="JS.FRONTDESK.API").pull_subscribe_bind(consumer, stream)
     while True:
         try:
             messages = await subscription.fetch(batch=16, timeout=5)

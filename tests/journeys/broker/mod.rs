@@ -94,6 +94,11 @@ impl User {
         jetstream::new(self.client.clone())
     }
 
+    /// That of the services, for a user of another account.
+    fn shared_jet_stream(&self) -> jetstream::Context {
+        jetstream::with_prefix(self.client.clone(), "JS.FRONTDESK.API")
+    }
+
     /// Publishes on a subject, and returns whether the server has refused it within two seconds.
     async fn is_refused_to_publish(&self, subject: &str) -> bool {
         self.client.publish(subject.to_owned(), "".into()).await.unwrap();

@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 use super::{OPERATOR, READER, STREAM, User, add_reader, broker, play_chat, suite};
 
 async fn consumer(reader: &User) -> PullConsumer {
-    reader.jet_stream().get_consumer_from_stream(READER, STREAM).await.unwrap()
+    reader.shared_jet_stream().get_consumer_from_stream(READER, STREAM).await.unwrap()
 }
 
 /// The events that wait for the consumer, at most 100, without waiting for more than a second.

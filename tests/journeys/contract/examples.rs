@@ -1,21 +1,26 @@
 //! An example of every public method: a call that was really made, in `docs/examples`, which the API reference shows. With
 //! `UPDATE_EXAMPLES` the files are written; without, the same calls are made, and each file is one of its method's.
 
-use std::{env, fs, ops::Range, path::PathBuf};
+use std::{env, fs, ops::Range, path::PathBuf, time::Duration};
 
 use frontdesk_proto::{
+    assignment::v1::RoutingStep,
     auth::v1::Principal,
-    conversation::v1::{LeaveAddressRequest, RequestAddressCodeRequest, visitor_service_client::VisitorServiceClient},
+    conversation::v1::{
+        GetAccountJobRequest, LeaveAddressRequest, RequestAddressCodeRequest,
+        account_job_service_client::AccountJobServiceClient, visitor_service_client::VisitorServiceClient,
+    },
     notification::v1::{CreateSenderRequest, sender_service_client::SenderServiceClient},
 };
 use frontdesk_tests::{
-    TestSuite, code_in,
+    Account, TestSuite, code_in,
     fixture::{Declared, Fixture, methods},
     reason, request_id, wait_for,
 };
 use prost_reflect::{DynamicMessage, FieldDescriptor, ReflectMessage, Value};
 
 use super::repeats::{accepted, call};
+use crate::queues::routed_channel;
 
 /// Public methods without an example, and why.
 const NO_EXAMPLE: [(&str, &str); 2] = [
@@ -25,6 +30,9 @@ const NO_EXAMPLE: [(&str, &str); 2] = [
 
 /// Methods whose result needs work in the background: the file of an export, a place in the queue.
 const AFTER_A_WHILE: [&str; 3] = ["CreateAccountExportLink", "CreateContactExportLink", "ExplainRouting"];
+
+/// How long after the suspension of an account its export begins.
+const SETTLED_AFTER: Duration = Duration::from_secs(60);
 
 /// Texts of the requests by the names of their fields, in the place of the fixture's.
 const TEXTS: [(&str, &str); 10] = [
@@ -83,6 +91,8 @@ fn in_order() -> Vec<Declared> {
             "CreateAccountExportLink" => 7,
             "CancelAccountEnd" => 8,
             _ if is_read(name) => 0,
+            // Others may be refused by what it changes.
+            "UpdateSettings" => 2,
             _ if name.starts_with("Delete") => 2,
             _ if name.starts_with("Undelete") => 3,
             _ if name.starts_with("Deactivate") => 4,
@@ -183,11 +193,15 @@ fn stable_text(field: &str, text: &str, ids: &mut Vec<String>) -> String {
 async fn prepared(fixture: &Fixture, declared: &Declared, account_job_id: &str) -> DynamicMessage {
     let name = declared.method.name();
     let mut request = match name {
-        "ExplainRouting" => accepted(fixture, declared).await,
         _ if is_read(name) => fixture.request(&declared.method),
         _ => accepted(fixture, declared).await,
     };
     match name {
+        "ExplainRouting" => {
+            let channel = routed_to_an_absent_agent(&fixture.account).await;
+            let chat = fixture.account.start_chat(fixture.account.visitor("waiting"), &channel).await;
+            request.set_field_by_name("conversation_id", Value::String(chat.id));
+        }
         "CancelAccountEnd" | "CreateAccountExportLink" => {
             request.set_field_by_name("account_job_id", Value::String(account_job_id.to_owned()));
         }
@@ -222,6 +236,23 @@ async fn prepared(fixture: &Fixture, declared: &Declared, account_job_id: &str) 
         _ => {}
     }
     with_texts(fixture, declared, &request)
+}
+
+/// A channel whose chats wait for an agent who is not available.
+async fn routed_to_an_absent_agent(account: &Account) -> String {
+    let (agent, _) = account.agent("Grace").await;
+    let step = RoutingStep { agent_ids: vec![agent.to_string()], ..Default::default() };
+    routed_channel(account, step).await.0
+}
+
+/// Waits until every service has suspended the account.
+async fn until_suspended(fixture: &Fixture, account_job_id: &str) {
+    let get = || GetAccountJobRequest { account_job_id: account_job_id.to_owned() };
+    wait_for("the suspension", || async {
+        let job = AccountJobServiceClient::new(fixture.account.admin()).get_account_job(get()).await.unwrap();
+        job.into_inner().account_job.unwrap().missing_services.is_empty().then_some(())
+    })
+    .await;
 }
 
 /// The code in the newest mail to the address.
@@ -275,6 +306,10 @@ async fn every_public_method_has_an_example_that_was_run() {
             continue;
         }
         let principal = declared.principals[0];
+        if name == "CreateAccountExportLink" {
+            until_suspended(&fixture, &account_job_id).await;
+            suite.advance(SETTLED_AFTER);
+        }
         let request = prepared(&fixture, &declared, &account_job_id).await;
         let made = if AFTER_A_WHILE.contains(&name) || declared.method.is_server_streaming() {
             // A stream that has sent nothing yet is answered as an empty message.

@@ -141,7 +141,11 @@ async fn i17_a_reader_can_go_on_for_as_long_as_the_next_event_is_kept() {
 
     publish(1).await;
     clock.advance(10 * DAY).unwrap();
-    assert_eq!((deleted().await, is_kept(0, 1).await), (0, false), "the last event is kept, and is too old for a reader");
+    assert_eq!(
+        (deleted().await, is_kept(0, 1).await),
+        (0, false),
+        "the last event is kept, and is too old for a reader"
+    );
     publish(2).await;
     assert_eq!(
         (settled_to(&db).await.unwrap(), deleted().await),
