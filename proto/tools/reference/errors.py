@@ -6,7 +6,7 @@ from typing import NamedTuple
 # First words of a sentence that says what to do. A reason whose comment has no such sentence is refused.
 ADVICE = """
     Add Ask Change Choose Close Correct Create Delete Drop Get Give Leave Let List Merge Read Reactivate Renew Repeat Report Resume Send Show
-    Stop Take Undelete Upload Use Verify Wait
+    Stop Subscribe Take Undelete Upload Use Verify Wait
 """.split()
 SENTENCE = re.compile(r"(?<=[.:)`])\s+(?=[A-Z`])")
 UNUSED = "REASON_UNSPECIFIED"
