@@ -11,7 +11,7 @@ export const retrying: Interceptor = (next) => async (request) => {
     try {
       return await next(request);
     } catch (error) {
-      if (!policy || attempt >= policy.maxAttempts || !policy.retryableStatusCodes.includes(statusOf(ConnectError.from(error)))) throw error;
+      if (!policy || attempt >= policy.maxAttempts || !policy.retryableStatusCodes.includes(statusOf(ConnectError.from(error), request.signal))) throw error;
       const pause = Math.min(parseFloat(policy.initialBackoff) * policy.backoffMultiplier ** (attempt - 1), parseFloat(policy.maxBackoff));
       await sleep(1000 * pause * (0.8 + 0.4 * Math.random()));
     }
@@ -31,9 +31,12 @@ function policyOf(service: string, method: string) {
   return (naming({ service, method }) ?? naming({ service }) ?? naming({}))?.retryPolicy;
 }
 
-/** The status of a failed call. An error with a cause is the library's own: the connection failed, and no answer came. */
-function statusOf({ code, cause }: ConnectError) {
-  const unanswered = cause !== undefined && code !== Code.Canceled && code !== Code.DeadlineExceeded;
+/**
+ * The status of a failed call. The connection failed, and no answer came, where an error has a cause, which is the library's own, and where
+ * a call was cancelled that this program did not cancel.
+ */
+function statusOf({ code, cause }: ConnectError, { aborted }: AbortSignal) {
+  const unanswered = code === Code.Canceled ? !aborted : cause !== undefined && code !== Code.DeadlineExceeded;
   return unanswered ? "UNAVAILABLE" : Code[code].replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
 }
 
