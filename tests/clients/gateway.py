@@ -135,6 +135,14 @@ def play(gateway):
     assert os.environ["CHANNEL_ID"] in {one.id for one in listed.channels}, listed
     print("gRPC: an administrator lists the channels")
 
+    assert refused(gateway.channel(), "/frontdesk.notification.v1beta1.WebhookService/ListWebhookEndpoints") == grpc.StatusCode.OK
+    # An empty request: all events from now on. The first update says that there are no earlier ones.
+    events = gateway.channel().unary_stream("/frontdesk.event.v1.ConversationEventService/SubscribeConversationEvents")
+    subscription = events(b"", metadata=admin, timeout=20)
+    assert next(subscription)
+    subscription.cancel()
+    print("gRPC: an administrator lists webhooks, and subscribes to events")
+
     closed = ["frontdesk.conversation.internal.v1.ArbiterService/ApplyBot", "frontdesk.dev.v1.MailboxService/ListMails", "grpc.reflection.v1.ServerReflection/ServerReflectionInfo"]
     for path in closed:
         assert refused(gateway.channel(), f"/{path}") == grpc.StatusCode.UNIMPLEMENTED, path
