@@ -29,6 +29,8 @@ WORDS = {
     "duration.lt": "less than {}",
     "required": "required",
 }
+# Limits of one, which have another form.
+ONE = {"at least 1 characters": "not empty", "at most 1 characters": "at most 1 character", "at least 1 items": "at least 1 item", "at most 1 items": "at most 1 item", "at least 1 entries": "at least 1 entry", "at least 1 bytes": "not empty"}
 PARTS = {"repeated.items": "each item: ", "map.keys": "each key: ", "map.values": "each value: "}
 
 
@@ -68,7 +70,8 @@ def words(field, name, value):
         return "not unspecified"
     if name not in WORDS:
         raise SystemExit(f"{field.full_name} has the rule {name}, which proto/tools/reference/limits.py has no words for")
-    return WORDS[name].format(text(value))
+    limit = WORDS[name].format(text(value))
+    return ONE.get(limit, limit)
 
 
 def text(value):
