@@ -123,7 +123,7 @@ class Pages:
                 heading(2, method.name, method.name),
                 self.paragraphs(description, package),
                 "<dl>" + "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows) + "</dl>",
-                f'<h3>Errors</h3>\n<ul>{errors}</ul>\n<p class="faint">Beside those <a href="errors.html#frontdesk">of every method</a>.</p>' if errors else "",
+                f'<h3>Errors</h3>\n<ul>{errors}</ul>\n<p class="faint">Also <a href="errors.html#frontdesk">those of every method</a>.</p>' if errors else "",
                 self.type(method.input, 3),
                 self.type(method.output, 3),
                 self.example(method),
