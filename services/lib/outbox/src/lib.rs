@@ -29,7 +29,6 @@ pub use published::{
 };
 pub use relay::{publish_waiting, relay};
 pub use retention::{ACCOUNT_TABLE, RETENTIONS, has_waiting_event_of};
-pub use stream::publish_again;
 
 /// The tables, for each service's migrations.
 pub const OUTBOX: Sql = Sql {
@@ -84,8 +83,8 @@ pub const OUTBOX_REPUBLISHING: Sql = Sql {
 };
 
 /// What is published, as positions instead of a mark for each event. An older binary still runs: it publishes the events whose
-/// `published_at` is NULL, which are only those that older binaries append. Events that wait at the time of the change are published by
-/// both.
+/// `published_at` is NULL, which are only those that older binaries append, and has a row of `outbox_streams` of its own. Events that wait
+/// at the time of the change are published by both.
 pub const OUTBOX_PROGRESS: Sql = Sql {
     name: "outbox_004_progress",
     text: "CREATE TABLE outbox_progress (
@@ -97,6 +96,8 @@ pub const OUTBOX_PROGRESS: Sql = Sql {
             SELECT position, position, '[]' FROM (
                 SELECT coalesce(min(CASE WHEN published_at IS NULL THEN position END) - 1, max(position), 0) AS position
                 FROM outbox_events) AS last;
+        INSERT INTO outbox_streams (source, created_at, last_sequence)
+            SELECT 'publisher.' || source, created_at, last_sequence FROM outbox_streams;
         CREATE TABLE outbox_checkpoints (
             settled_to BIGINT NOT NULL CONSTRAINT outbox_checkpoints_pk PRIMARY KEY,
             stream_sequence BIGINT NOT NULL,

@@ -2,8 +2,8 @@
 //!
 //! On PostgreSQL positions become visible in another order than they are assigned: a transaction may end after one that got later
 //! positions. Positions that a read did not see, below others that it saw, are a gap. A gap is read again with each batch until every
-//! transaction that was in progress when it was found has ended; what is missing then was rolled back. The statement that appends events
-//! takes the number of its transaction before it takes positions, so that no transaction can fill a gap unseen.
+//! transaction that could fill it has ended; what is missing then was rolled back. The statement that appends events takes the number of
+//! its transaction before it takes positions, so that number is lower than the one that a read takes after it has seen later positions.
 
 use serde_json::json;
 
@@ -25,18 +25,19 @@ struct Gap {
     filled_before: Option<i64>,
 }
 
-/// The transactions in progress when a statement read, as `pg_current_snapshot()` returns them.
+/// The transactions around a read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Snapshot {
-    /// The lowest number of a transaction in progress: all before it have ended.
+    /// Every transaction with a lower number had ended before the read.
     pub(crate) xmin: i64,
-    /// The number of the next transaction.
-    pub(crate) xmax: i64,
+    /// A number that was given after the snapshot of the read. Not `pg_snapshot_xmax`: that is the number after the last transaction that
+    /// has ended, and those in progress may have higher ones.
+    pub(crate) number: i64,
 }
 
 impl Snapshot {
     /// No transaction is in progress: that of SQLite, where one transaction writes at a time.
-    pub(crate) const IDLE: Self = Self { xmin: i64::MAX, xmax: i64::MAX };
+    pub(crate) const IDLE: Self = Self { xmin: i64::MAX, number: i64::MAX };
 }
 
 impl Positions {
@@ -71,9 +72,9 @@ impl Positions {
         let new = Gap { first: self.published_to + 1, last: published_to, filled_before: None };
         let mut gaps = Vec::new();
         for gap in self.gaps.iter().copied().chain((new.first <= new.last).then_some(new)) {
-            let inside = found.iter().filter(|position| (gap.first..=gap.last).contains(*position));
+            let [from, to] = [gap.first, gap.last + 1].map(|end| found.partition_point(|position| *position < end));
             let mut first = gap.first;
-            for last in inside.map(|position| position - 1).chain([gap.last]) {
+            for last in found[from..to].iter().map(|position| position - 1).chain([gap.last]) {
                 if first <= last {
                     gaps.push(Gap { first, last, ..gap });
                 }
@@ -81,7 +82,7 @@ impl Positions {
             }
         }
         for gap in gaps.iter_mut().filter(|gap| gap.last <= read_to) {
-            gap.filled_before.get_or_insert(snapshot.xmax);
+            gap.filled_before.get_or_insert(snapshot.number);
         }
         let is_dead =
             |gap: &Gap| gap.last <= read_to && gap.filled_before.is_some_and(|number| number <= snapshot.xmin);
@@ -101,7 +102,7 @@ impl Positions {
 mod tests {
     use super::*;
 
-    const NONE_IN_PROGRESS: Snapshot = Snapshot { xmin: 70, xmax: 70 };
+    const NONE_IN_PROGRESS: Snapshot = Snapshot::IDLE;
 
     fn waiting(positions: &Positions) -> Vec<(i64, i64)> {
         positions.waiting().collect()
@@ -116,20 +117,20 @@ mod tests {
     }
 
     #[test]
-    fn i17_a_gap_waits_for_the_transactions_that_were_in_progress_when_it_was_found() {
-        let found = Positions::default().after(&[1, 4, 5], Snapshot { xmin: 50, xmax: 60 }, false);
+    fn i17_a_gap_waits_for_the_transactions_that_can_fill_it() {
+        let found = Positions::default().after(&[1, 4, 5], Snapshot { xmin: 50, number: 60 }, false);
         assert_eq!((found.settled_to(), waiting(&found)), (1, vec![(2, 3), (6, i64::MAX)]));
 
-        let later = found.after(&[7], Snapshot { xmin: 59, xmax: 65 }, false);
+        let later = found.after(&[7], Snapshot { xmin: 59, number: 65 }, false);
         assert_eq!(waiting(&later), [(2, 3), (6, 6), (8, i64::MAX)], "one of them may be in progress");
-        let ended = later.after(&[], Snapshot { xmin: 60, xmax: 66 }, false);
+        let ended = later.after(&[], Snapshot { xmin: 60, number: 66 }, false);
         assert_eq!((ended.settled_to(), waiting(&ended)), (5, vec![(6, 6), (8, i64::MAX)]), "the other gap is newer");
-        assert_eq!(ended.after(&[], Snapshot { xmin: 66, xmax: 66 }, false).settled_to(), 7);
+        assert_eq!(ended.after(&[], Snapshot { xmin: 66, number: 67 }, false).settled_to(), 7);
     }
 
     #[test]
     fn i17_an_event_that_becomes_visible_in_a_gap_splits_it() {
-        let in_progress = Snapshot { xmin: 50, xmax: 60 };
+        let in_progress = Snapshot { xmin: 50, number: 60 };
         let found = Positions::default().after(&[6], in_progress, false);
         let filled = found.after(&[1, 3], in_progress, false);
         assert_eq!((filled.settled_to(), waiting(&filled)), (1, vec![(2, 2), (4, 5), (7, i64::MAX)]));

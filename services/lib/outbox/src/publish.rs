@@ -49,6 +49,16 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
+    /// Those of a stream whose last event has this number.
+    pub(crate) fn after(last: i64) -> Self {
+        Self { last: Some(last), lost_after: None }
+    }
+
+    /// Whether the broker lost events.
+    pub(crate) fn has_loss(&self) -> bool {
+        self.lost_after.is_some()
+    }
+
     /// Takes the acknowledgements of events that were sent together. False: the broker lost events that it had acknowledged,
     /// because it gives their numbers again.
     fn take(&mut self, acknowledged: &[Acknowledged]) -> bool {
@@ -143,7 +153,7 @@ impl<'a> Publisher<'a> {
         let (asked, unsaved) = (Instant::now(), (is_continued && self.is_save_due()).then(|| self.progress()));
         let save = async {
             match &unsaved {
-                Some(progress) => progress.save(self.db, self.source, &lease.key).await,
+                Some(progress) => progress.save(self.db, &lease.key).await,
                 None => Ok(true),
             }
         };
@@ -165,14 +175,11 @@ impl<'a> Publisher<'a> {
             self.next = next?;
             return Ok(Published::Full);
         }
-        if let Some(lost_after) = lost_after {
-            self.bus.restart_consumers(self.source, lost_after).await?;
-        }
         if !self.save_if_due(lease).await? {
             return Ok(Published::LeaseLost);
         }
         if let Some(lost_after) = lost_after {
-            report_loss(self.source, lost_after);
+            report_loss(&lease.key.name, lost_after);
         }
         match sent.failed {
             Some(error) => Err(error),
@@ -183,18 +190,22 @@ impl<'a> Publisher<'a> {
         }
     }
 
-    /// Whether all that is published is stored.
-    pub(crate) fn is_saved(&self) -> bool {
-        self.is_saved
+    /// Whether all that is published is stored, and no gap is left.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.is_saved && self.published.settled_to() == self.published.published_to
     }
 
     /// Stores what is published. False: another replica holds the lease now.
-    pub(crate) async fn save(&mut self, lease: &mut Lease) -> Result<bool, DbErr> {
+    pub(crate) async fn save(&mut self, lease: &mut Lease) -> Result<bool, BusError> {
         if self.is_saved {
             return Ok(true);
         }
+        if let Some(lost_after) = self.numbers.lost_after {
+            // Before the loss is stored: when this fails, the next attempt does it.
+            self.bus.restart_consumers(self.source, lost_after).await?;
+        }
         let (asked, progress) = (Instant::now(), self.progress());
-        let is_held = progress.save(self.db, self.source, &lease.key).await?;
+        let is_held = progress.save(self.db, &lease.key).await?;
         if is_held {
             self.numbers.lost_after = None;
             lease.renewed_at(asked);
@@ -203,7 +214,7 @@ impl<'a> Publisher<'a> {
         Ok(is_held)
     }
 
-    async fn save_if_due(&mut self, lease: &mut Lease) -> Result<bool, DbErr> {
+    async fn save_if_due(&mut self, lease: &mut Lease) -> Result<bool, BusError> {
         if self.is_save_due() { self.save(lease).await } else { Ok(true) }
     }
 
@@ -238,6 +249,14 @@ impl<'a> Publisher<'a> {
     pub(crate) fn reset(&mut self) {
         self.next = None;
     }
+
+    /// Goes on where the database says: one that was away may have lost what was stored last.
+    pub(crate) async fn reload(&mut self) -> Result<(), DbErr> {
+        let loaded = Self::load(self.db, self.bus, self.source).await?;
+        let numbers = std::mem::take(&mut self.numbers);
+        *self = Self { is_saved: !numbers.has_loss(), numbers, ..loaded };
+        Ok(())
+    }
 }
 
 /// Reads the first waiting events. Not only those after a position: a transaction may end later than one that got later positions, and the
@@ -257,7 +276,8 @@ pub(crate) async fn read_waiting(db: &Db, published: &Positions) -> Result<Waiti
     } else {
         let sql = format!(
             "SELECT waiting.*, pg_snapshot_xmin(now.snapshot)::text::bigint AS xmin,
-               pg_snapshot_xmax(now.snapshot)::text::bigint AS xmax
+               CASE WHEN waiting.position IS NULL AND cardinality($1::bigint[]) = 1 THEN 0
+                 ELSE pg_current_xact_id()::text::bigint END AS number
              FROM (SELECT pg_current_snapshot() AS snapshot) AS now LEFT JOIN (
                SELECT events.* FROM unnest($1::bigint[], $2::bigint[]) AS range (first, last) CROSS JOIN LATERAL (
                  SELECT * FROM outbox_events WHERE position BETWEEN range.first AND range.last
@@ -269,7 +289,7 @@ pub(crate) async fn read_waiting(db: &Db, published: &Positions) -> Result<Waiti
     };
     let found = db.relay().query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
     let snapshot = match found.first() {
-        Some(row) if !db.is_sqlite() => Snapshot { xmin: row.try_get("", "xmin")?, xmax: row.try_get("", "xmax")? },
+        Some(row) if !db.is_sqlite() => Snapshot { xmin: row.try_get("", "xmin")?, number: row.try_get("", "number")? },
         _ => Snapshot::IDLE,
     };
     // PostgreSQL returns a row with the snapshot alone where nothing waits.
@@ -371,7 +391,7 @@ struct Progress {
 
 impl Progress {
     /// Stores it, and renews the lease in the same transaction. False: another replica holds the lease, and nothing was stored.
-    async fn save(&self, db: &Db, source: &str, lease: &LeaseKey) -> Result<bool, DbErr> {
+    async fn save(&self, db: &Db, lease: &LeaseKey) -> Result<bool, DbErr> {
         fail::fail_point!("event-published", |_| std::process::abort());
         let (settled_to, published_to) = (self.published.settled_to(), self.published.published_to);
         let gaps = self.published.gaps_json();
@@ -391,16 +411,16 @@ impl Progress {
                  WHERE EXISTS (SELECT FROM held)),
              stream AS (
                  UPDATE outbox_streams SET last_sequence = greatest(last_sequence, $8)
-                 WHERE source = $9 AND EXISTS (SELECT FROM held)),
+                 WHERE source = $1 AND EXISTS (SELECT FROM held)),
              checkpoint AS (
                  INSERT INTO outbox_checkpoints (settled_to, stream_sequence, created_at)
-                 SELECT $5, $8, {NOW} FROM held
-                 WHERE $10 AND NOT EXISTS (SELECT FROM outbox_streams WHERE republish_to IS NOT NULL)
+                 SELECT $5, greatest($8, (SELECT last_sequence FROM outbox_streams WHERE source = $1)), {NOW} FROM held
+                 WHERE $9 AND NOT EXISTS (SELECT FROM outbox_streams WHERE republish_to IS NOT NULL)
                  ON CONFLICT (settled_to) DO NOTHING)
              -- What is lost in a crash is published again, so that the commit need not wait for the disk.
              SELECT count(*) AS held, set_config('synchronous_commit', 'off', true) FROM held"
         );
-        let values: [Value; 10] = [
+        let values: [Value; 9] = [
             lease.name.clone().into(),
             lease.holder.into(),
             lease.term.into(),
@@ -409,7 +429,6 @@ impl Progress {
             published_to.into(),
             gaps.into(),
             self.last_sequence.unwrap_or_default().into(),
-            source.to_owned().into(),
             self.is_checkpoint.into(),
         ];
         // One statement commits by itself.
@@ -417,7 +436,7 @@ impl Progress {
         let row = tx.conn().query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
         let held: i64 = row.ok_or_else(|| DbErr::RecordNotFound("leases".into()))?.try_get("", "held")?;
         if let Some(lost_after) = self.lost_after.filter(|_| held == 1) {
-            request_again(&tx, source, lost_after, self.last_sequence).await?;
+            request_again(&tx, &lease.name, lost_after, self.last_sequence).await?;
         }
         tx.commit().await?;
         Ok(held == 1)

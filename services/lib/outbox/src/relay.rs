@@ -40,14 +40,16 @@ pub fn relay(source: &'static str, db: Db, bus: Bus, shutdown: CancellationToken
                 Ok(Some(mut lease)) => {
                     tracing::info!(source, "this replica publishes the events");
                     let key = lease.key.clone();
-                    tokio::select! {
-                        ended = relay.lead(&mut lease) => if let Err(error) = ended {
-                            tracing::warn!(%error, "the relay could not read its progress; trying again");
-                        },
-                        () = relay.republish(&key) => {}
-                    }
+                    let ended = tokio::select! {
+                        ended = relay.lead(&mut lease) => ended,
+                        () = relay.republish(&key) => Ok(()),
+                    };
                     if let Err(error) = lease.release().await {
                         tracing::debug!(%error, "the relay's lease was not released; it expires");
+                    }
+                    if let Err(error) = ended {
+                        tracing::warn!(%error, "the relay could not read its progress; trying again");
+                        relay.stand_by().await;
                     }
                 }
                 Ok(None) => relay.stand_by().await,
@@ -107,6 +109,7 @@ impl Relay {
         let mut written = self.notifier.subscribe(OUTBOX);
         let mut reconnected = self.bus.reconnected();
         let mut publisher = Publisher::load(&self.db, &self.bus, self.source).await?;
+        let mut is_stale = false;
         // When the stream was checked last. None: it must be checked before the next event is published.
         let mut checked = None;
         let mut failures = 0_u32;
@@ -114,6 +117,12 @@ impl Relay {
         while !self.shutdown.is_cancelled() {
             written.borrow_and_update();
             let began = tokio::time::Instant::now();
+            if is_stale && let Err(error) = publisher.reload().await {
+                tracing::warn!(%error, "the relay could not read its progress; trying again");
+                tokio::time::sleep(delay_after(MAX_FAILURES)).await;
+                continue;
+            }
+            is_stale = false;
             let wait = match self.tick(lease, &mut publisher, &mut checked, &mut reconnected).await {
                 Ok(Published::LeaseLost) => {
                     tracing::warn!(source = self.source, "another replica publishes the events now");
@@ -137,11 +146,12 @@ impl Relay {
                             tokio::time::sleep_until(began + BATCH_INTERVAL).await;
                         }
                     }
-                    if publisher.is_saved() { RENEW_INTERVAL } else { SAVE_INTERVAL }
+                    if publisher.is_settled() { RENEW_INTERVAL } else { SAVE_INTERVAL }
                 }
                 Err(error) => {
                     failures += 1;
                     publisher.reset();
+                    is_stale = matches!(error, BusError::Store(_));
                     // The broker may have lost events, or its stream, and be back before the next attempt.
                     checked = None;
                     tracing::warn!(%error, failures, "the relay could not publish; trying again");
@@ -195,7 +205,7 @@ impl Relay {
     /// them waits afterwards.
     async fn check(&self, lease: &Lease, reconnected: &mut watch::Receiver<u64>) -> Result<Option<i64>, BusError> {
         let found = tokio::select! {
-            found = check_stream(&self.db, &self.bus, self.source) => found?,
+            found = check_stream(&self.db, &self.bus, self.source, &lease.key.name) => found?,
             // The answer may be lost with the connection: ask again instead of waiting for it.
             _ = reconnected.changed() => return Err(BusError::Broker("the connection was lost or is new".into())),
         };
@@ -207,7 +217,7 @@ impl Relay {
             });
         if is_new {
             // As far as one part goes, lost events precede the new ones of their aggregates.
-            let first = republish_part(&self.db, &self.bus, self.source, &lease.key);
+            let first = republish_part(&self.db, &self.bus, &lease.key);
             if let Ok(Err(error)) = tokio::time::timeout(RENEW_INTERVAL, first).await {
                 tracing::warn!(source = self.source, %error, "lost events could not be published again; trying again");
             }
@@ -221,7 +231,7 @@ impl Relay {
         let mut lost = self.lost.subscribe();
         while lost.wait_for(|lost| *lost).await.is_ok() {
             self.lost.send_replace(false);
-            match republish_part(&self.db, &self.bus, self.source, lease).await {
+            match republish_part(&self.db, &self.bus, lease).await {
                 Ok(Part::Done) => continue,
                 Ok(Part::More) => {}
                 Err(error) => {
@@ -234,7 +244,10 @@ impl Relay {
     }
 }
 
+/// Number of failures in a row after which the delay grows no more.
+const MAX_FAILURES: u32 = 3;
+
 /// The delay after this number of failures in a row: 100 ms, 200 ms, then 400 ms.
 fn delay_after(failures: u32) -> Duration {
-    Duration::from_millis(50 << failures.min(3))
+    Duration::from_millis(50 << failures.min(MAX_FAILURES))
 }

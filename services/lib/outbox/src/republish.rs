@@ -30,11 +30,11 @@ pub(crate) enum Part {
 }
 
 /// Publishes the next part of the lost events again, for the holder of the lease.
-pub(crate) async fn republish_part(db: &Db, bus: &Bus, source: &str, lease: &LeaseKey) -> Result<Part, BusError> {
+pub(crate) async fn republish_part(db: &Db, bus: &Bus, lease: &LeaseKey) -> Result<Part, BusError> {
     if db.is_sqlite() {
         return Ok(Part::Done);
     }
-    let Some(stream) = stream::Entity::find_by_id(source).one(db.relay()).await? else { return Ok(Part::Done) };
+    let Some(stream) = stream::Entity::find_by_id(&lease.name).one(db.relay()).await? else { return Ok(Part::Done) };
     let (Some(from), Some(to)) = (stream.republish_from, stream.republish_to) else { return Ok(Part::Done) };
     let rows = entity::Entity::find()
         .filter(entity::Column::Position.gt(from))
@@ -47,28 +47,45 @@ pub(crate) async fn republish_part(db: &Db, bus: &Bus, source: &str, lease: &Lea
     let last = rows.last().map(|row| row.position).filter(|_| rows.len() as u64 == PART);
     let oldest = db.now().await?.minus(MAX_AGE);
     let rows: Vec<_> = rows.into_iter().filter(|row| row.created_at > oldest.0).collect();
-    let sent = send(bus, &mut Numbers::default(), &rows, || true).await;
+    let mut numbers = Numbers::after(stream.last_sequence);
+    let sent = send(bus, &mut numbers, &rows, || true).await;
     if let Some(error) = sent.failed {
         return Err(error);
     }
+    if numbers.has_loss() {
+        return Err(BusError::Broker("the stream came back shorter".into()));
+    }
     // Nothing is stored when another replica leads, or when more was lost meanwhile.
-    if !store_progress(db, &stream, last, lease).await? {
+    if !store_progress(db, &stream, last, numbers.last, lease).await? {
         return Ok(if holds(db, lease).await? { Part::More } else { Part::Done });
     }
-    tracing::info!(source, events = rows.len(), position = last.unwrap_or(to), to, "lost events are published again");
+    tracing::info!(
+        relay = lease.name,
+        events = rows.len(),
+        position = last.unwrap_or(to),
+        to,
+        "lost events are published again"
+    );
     Ok(if last.is_none() { Part::Done } else { Part::More })
 }
 
 /// Stores that the part ended at the position `last`; None: it was the last part. False: the request changed meanwhile, or
 /// another replica leads.
-async fn store_progress(db: &Db, stream: &Stream, last: Option<i64>, lease: &LeaseKey) -> Result<bool, DbErr> {
+async fn store_progress(
+    db: &Db,
+    stream: &Stream,
+    last: Option<i64>,
+    last_sequence: Option<i64>,
+    lease: &LeaseKey,
+) -> Result<bool, DbErr> {
     let sql = format!(
         "UPDATE outbox_streams SET republish_from = $1, lost_after = CASE WHEN $1 IS NULL THEN NULL ELSE lost_after END,
-             republish_to = CASE WHEN $1 IS NULL THEN NULL ELSE republish_to END
+             republish_to = CASE WHEN $1 IS NULL THEN NULL ELSE republish_to END,
+             last_sequence = greatest(last_sequence, $10)
          WHERE source = $2 AND republish_from = $3 AND lost_after = $4 AND republish_to = $5 AND created_at = $6
              AND EXISTS (SELECT FROM leases WHERE name = $7 AND holder = $8 AND term = $9 AND ends_at > {NOW})"
     );
-    let values: [sea_orm::Value; 9] = [
+    let values: [sea_orm::Value; 10] = [
         last.into(),
         stream.source.clone().into(),
         stream.republish_from.into(),
@@ -78,6 +95,7 @@ async fn store_progress(db: &Db, stream: &Stream, last: Option<i64>, lease: &Lea
         lease.name.clone().into(),
         lease.holder.into(),
         lease.term.into(),
+        last_sequence.into(),
     ];
     let tx = db.begin_relay_statement();
     let updated = tx.conn().execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;

@@ -56,9 +56,11 @@ pub(crate) struct Checked {
 
 /// Compares the broker's stream with the events that it acknowledged, and requests that those it no longer has are published
 /// again. None: there is no broker.
-pub(crate) async fn check_stream(db: &Db, bus: &Bus, source: &str) -> Result<Option<Checked>, BusError> {
+/// `key` is that of the row with what was acknowledged.
+pub(crate) async fn check_stream(db: &Db, bus: &Bus, source: &str, key: &str) -> Result<Option<Checked>, BusError> {
+    // Before the state, which would otherwise be older than an acknowledgement.
+    let known = Entity::find_by_id(key).one(db.read()).await?;
     let Some(state) = bus.stream_state(source).await? else { return Ok(None) };
-    let known = Entity::find_by_id(source).one(db.read()).await?;
     let lost = match &known {
         None => Some(0),
         Some(known) if Time(known.created_at) != state.created_at => Some(0),
@@ -73,7 +75,7 @@ pub(crate) async fn check_stream(db: &Db, bus: &Bus, source: &str) -> Result<Opt
         }
         let tx = db.begin().await?;
         let row = entity::ActiveModel {
-            source: Set(source.to_owned()),
+            source: Set(key.to_owned()),
             created_at: Set(state.created_at.0),
             last_sequence: Set(state.last_sequence),
             lost_after: NotSet,
@@ -83,19 +85,19 @@ pub(crate) async fn check_stream(db: &Db, bus: &Bus, source: &str) -> Result<Opt
         let update =
             OnConflict::column(Column::Source).update_columns([Column::CreatedAt, Column::LastSequence]).to_owned();
         Entity::insert(row).on_conflict(update).exec_without_returning(tx.conn()).await?;
-        has_lost_events |= publish_again(&tx, source, lost_after).await?;
+        has_lost_events |= publish_again(&tx, key, lost_after).await?;
         tx.commit().await?;
     }
     Ok(Some(Checked { last_sequence: state.last_sequence, has_lost_events }))
 }
 
-/// Requests that the events of the service `source` whose number in the stream is greater than `lost_after` are published again.
-/// The leading relay does so, in parts. False: no event was published.
-pub async fn publish_again(tx: &Tx, source: &str, lost_after: i64) -> Result<bool, DbErr> {
-    request_again(tx, source, lost_after, None).await?;
-    let requested = Entity::find_by_id(source).one(tx.conn()).await?.and_then(|stream| stream.republish_to);
+/// Requests that the events whose number in the stream is greater than `lost_after` are published again. The leading relay does so, in
+/// parts. False: no event was published.
+async fn publish_again(tx: &Tx, key: &str, lost_after: i64) -> Result<bool, DbErr> {
+    request_again(tx, key, lost_after, None).await?;
+    let requested = Entity::find_by_id(key).one(tx.conn()).await?.and_then(|stream| stream.republish_to);
     if requested.is_some() {
-        report_loss(source, lost_after);
+        report_loss(key, lost_after);
     }
     Ok(requested.is_some())
 }
@@ -105,7 +107,7 @@ pub async fn publish_again(tx: &Tx, source: &str, lost_after: i64) -> Result<boo
 /// published may be lost too. `last_sequence`: the number of the last event now. None: it is stored already.
 pub(crate) async fn request_again(
     tx: &Tx,
-    source: &str,
+    key: &str,
     lost_after: i64,
     last_sequence: Option<i64>,
 ) -> Result<(), DbErr> {
@@ -114,7 +116,7 @@ pub(crate) async fn request_again(
              last_sequence = coalesce($3, last_sequence), republish_from = 0,
              republish_to = (SELECT nullif(published_to, 0) FROM outbox_progress)
          WHERE source = $2 RETURNING lost_after";
-    let values: [Value; 3] = [lost_after.into(), source.to_owned().into(), last_sequence.into()];
+    let values: [Value; 3] = [lost_after.into(), key.to_owned().into(), last_sequence.into()];
     let row = tx.conn().query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
     let Some(row) = row else { return Ok(()) };
     let lost_after: i64 = row.try_get("", "lost_after")?;
@@ -125,10 +127,10 @@ pub(crate) async fn request_again(
     let from =
         "UPDATE outbox_streams SET republish_from = coalesce((SELECT max(settled_to) FROM outbox_checkpoints), 0)
          WHERE source = $1";
-    execute(from, source.to_owned().into()).await?;
+    execute(from, key.to_owned().into()).await?;
     Ok(())
 }
 
-pub(crate) fn report_loss(source: &str, lost_after: i64) {
-    tracing::error!(source, lost_after, "the broker lost events; they are published again");
+pub(crate) fn report_loss(relay: &str, lost_after: i64) {
+    tracing::error!(relay, lost_after, "the broker lost events; they are published again");
 }
