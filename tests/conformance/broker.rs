@@ -117,26 +117,28 @@ async fn i17_an_event_is_published_whose_transaction_ended_after_one_with_later_
     let _running = run(&bus).await;
     let relay = start_relay(&db, &bus);
     let aggregate = |id| Aggregate { source: SOURCE, account: AccountId(Uuid::nil()), kind: "thing", id, version: 1 };
+    write(&db, new_id(), 1, true).await;
+    wait_until("the first event to be settled", || async { once.sorted() == [1] && unpublished(&db).await == 0 }).await;
     // A transaction with a lower number appends after it: the snapshot of the relay's next read does not count the slow one as in progress.
     let mut older = db.begin().await.unwrap();
     older.conn().execute_unprepared("SELECT pg_current_xact_id()").await.unwrap();
     let (mut slow, mut never) = (db.begin().await.unwrap(), db.begin().await.unwrap());
     append(&mut never, aggregate(new_id()), &Access::default()).await.unwrap();
     append(&mut slow, Aggregate { version: 7, ..aggregate(new_id()) }, &Access::default()).await.unwrap();
-    append(&mut older, aggregate(new_id()), &Access::default()).await.unwrap();
+    append(&mut older, Aggregate { version: 2, ..aggregate(new_id()) }, &Access::default()).await.unwrap();
     older.commit().await.unwrap();
-    once.until(1).await;
+    once.until(2).await;
     assert!(unpublished(&db).await > 0, "what follows a gap is not settled while its transaction is in progress");
     drop(never);
     // Another leader goes on with the gaps that are stored.
     relay.0.cancel();
     relay.1.await.unwrap();
     let _relay = start_relay(&db, &bus);
-    write(&db, new_id(), 2, true).await;
-    once.until(2).await;
-    slow.commit().await.unwrap();
     write(&db, new_id(), 3, true).await;
-    wait_until("the late event", || async { once.sorted() == [1, 2, 3, 7] }).await;
+    once.until(3).await;
+    slow.commit().await.unwrap();
+    write(&db, new_id(), 4, true).await;
+    wait_until("the late event", || async { once.sorted() == [1, 2, 3, 4, 7] }).await;
     wait_until("every event to be settled", || async { unpublished(&db).await == 0 }).await;
 }
 
