@@ -1,6 +1,9 @@
 //! Queues events for the endpoints of webhooks that want them.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
@@ -9,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{QueuedEvent, WebhookDelivery, WebhookEndpoint},
+    domain::{OrderTerms, QueuedEvent, WebhookDelivery, WebhookEndpoint},
     error::NotificationError,
     store::{self, event_orders::AggregateKey},
 };
@@ -62,14 +65,17 @@ pub(crate) async fn queue_webhooks(
         return Ok(false);
     }
     let now = tx.now().await?;
-    let wants_order = |arrived: &ArrivedEvent<'_>| of_account(arrived.account).any(|endpoint| endpoint.ordered);
-    let keys = concerned.iter().filter(|arrived| wants_order(arrived)).map(|arrived| arrived.key()).collect();
-    let mut orders = store::event_orders::lock(&tx, keys, now).await?;
-    let max_wait = app.settings.webhooks.order_wait;
+    let terms = order_terms(&endpoints, app.settings.webhooks.order_wait);
+    let in_order = concerned.iter().filter(|arrived| terms.contains_key(&arrived.account));
+    let mut orders = store::event_orders::lock(&tx, in_order.map(|arrived| arrived.key()).collect(), now).await?;
     let mut deliveries = Vec::new();
     for arrived in concerned {
-        let order = orders.get_mut(&arrived.key());
-        let wait = order.map_or(Duration::ZERO, |order| order.arrive(arrived.event.version.into(), max_wait, now));
+        let wait = match (orders.get_mut(&arrived.key()), terms.get(&arrived.account)) {
+            (Some(order), Some(terms)) => {
+                order.arrive(arrived.event.version.into(), created_at(arrived.aggregate), terms, now)
+            }
+            _ => Duration::ZERO,
+        };
         let (event_type, happened_at) =
             (&arrived.event.r#type, arrived.event.create_time.as_ref().map(Time::from_proto));
         let wanting: Vec<&WebhookEndpoint> =
@@ -84,13 +90,32 @@ pub(crate) async fn queue_webhooks(
         }));
     }
     store::webhook_deliveries::insert_all_once(&tx, &deliveries).await?;
-    store::event_orders::save(&tx, &orders, now).await?;
+    store::event_orders::save(&tx, &orders).await?;
     for (key, order) in orders.iter().filter(|(_, order)| order.is_released) {
         store::webhook_deliveries::release(&tx, key, order.version, now).await?;
     }
     tx.on_commit(app.wake_webhooks());
     tx.commit().await?;
     Ok(true)
+}
+
+/// Returns the terms of the orders of each account that has endpoints that want order. A change of such an endpoint may have enabled it, or made
+/// it want order.
+fn order_terms(endpoints: &[WebhookEndpoint], max_wait: Duration) -> BTreeMap<AccountId, OrderTerms> {
+    let mut terms: BTreeMap<AccountId, OrderTerms> = BTreeMap::new();
+    for endpoint in endpoints.iter().filter(|endpoint| endpoint.ordered) {
+        let since = endpoint.updated_at;
+        let first = terms.entry(endpoint.account).or_insert(OrderTerms { since, max_wait });
+        first.since = first.since.min(since);
+    }
+    terms
+}
+
+/// Returns when an aggregate was created, if its id has the time: many ids are UUIDs of version 7.
+fn created_at(aggregate: Uuid) -> Option<Time> {
+    let (seconds, nanos) = aggregate.get_timestamp()?.to_unix();
+    let micros = i64::try_from(seconds).ok()?.saturating_mul(1_000_000);
+    Some(Time(micros.saturating_add(i64::from(nanos / 1_000))))
 }
 
 /// Loads which accounts have endpoints, where this process is the only one that writes the database.

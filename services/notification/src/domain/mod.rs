@@ -32,7 +32,7 @@ pub(crate) use close::{ConversationClose, DecisionFacts};
 pub(crate) use contact::Contact;
 pub(crate) use delivery::Delivery;
 pub(crate) use delivery_status::{AttemptOutcome, Claim, DeliveryEvent, DeliveryFilter, DeliveryKind, DeliveryStatus};
-pub(crate) use event_order::EventOrder;
+pub(crate) use event_order::{EventOrder, OrderTerms};
 pub(crate) use excerpt::Excerpt;
 pub(crate) use mail_limits::{
     AutomaticCounts, AutomaticLimits, Counted, DAY, HOUR, LimitScope, MailLimit, MailLimitReached, mailbox,

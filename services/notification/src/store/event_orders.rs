@@ -32,7 +32,7 @@ pub(crate) async fn lock(
     // Transactions that wait for several of them lock them in this order.
     keys.sort_unstable();
     keys.dedup();
-    let unknown = keys.iter().map(|key| to_row(key, &EventOrder::default(), now).into_active_model());
+    let unknown = keys.iter().map(|key| to_row(key, &EventOrder::new(now)).into_active_model());
     let once = OnConflict::columns([Column::AccountId, Column::Source, Column::AggregateId]).do_nothing().to_owned();
     Entity::insert_many(unknown).on_conflict(once).exec_without_returning(tx.conn()).await?;
     let rows = Entity::find()
@@ -47,11 +47,11 @@ pub(crate) async fn lock(
 }
 
 /// Writes every column of these, which [`lock`] returned.
-pub(crate) async fn save(tx: &Tx, orders: &BTreeMap<AggregateKey, EventOrder>, now: Time) -> Result<(), DbErr> {
+pub(crate) async fn save(tx: &Tx, orders: &BTreeMap<AggregateKey, EventOrder>) -> Result<(), DbErr> {
     if orders.is_empty() {
         return Ok(());
     }
-    let rows = orders.iter().map(|(key, order)| to_row(key, order, now).into_active_model());
+    let rows = orders.iter().map(|(key, order)| to_row(key, order).into_active_model());
     let newer = OnConflict::columns([Column::AccountId, Column::Source, Column::AggregateId])
         .update_columns([Column::Version, Column::Ahead, Column::WaitsSince, Column::UpdatedAt])
         .to_owned();
@@ -66,7 +66,7 @@ fn is(key: &AggregateKey) -> Condition {
         .add(Column::AggregateId.eq(key.aggregate))
 }
 
-fn to_row(key: &AggregateKey, order: &EventOrder, now: Time) -> Model {
+fn to_row(key: &AggregateKey, order: &EventOrder) -> Model {
     Model {
         account_id: key.account,
         source: key.source.clone(),
@@ -74,7 +74,7 @@ fn to_row(key: &AggregateKey, order: &EventOrder, now: Time) -> Model {
         version: order.version,
         ahead: order.ahead.iter().map(i64::to_string).collect::<Vec<_>>().join(","),
         waits_since: order.waits_since,
-        updated_at: now,
+        updated_at: order.updated_at,
     }
 }
 
@@ -83,6 +83,12 @@ fn to_domain(row: Model) -> Result<(AggregateKey, EventOrder), DbErr> {
     let ahead = row.ahead.split(',').filter(|version| !version.is_empty()).map(str::parse::<i64>);
     let ahead =
         ahead.collect::<Result<BTreeSet<_>, _>>().map_err(|_| DbErr::Type("webhook_event_orders.ahead".into()))?;
-    let order = EventOrder { version: row.version, ahead, waits_since: row.waits_since, is_released: false };
+    let order = EventOrder {
+        version: row.version,
+        ahead,
+        waits_since: row.waits_since,
+        is_released: false,
+        updated_at: row.updated_at,
+    };
     Ok((key, order))
 }

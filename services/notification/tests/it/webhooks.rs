@@ -28,6 +28,7 @@ on_both_modes!(
     i17_an_endpoint_gets_the_types_that_it_names_while_it_is_enabled,
     i17_what_is_not_confirmed_is_sent_again_until_it_is,
     i17_events_of_an_aggregate_come_in_order_where_the_endpoint_wants_it,
+    i17_what_happened_while_an_endpoint_was_disabled_is_not_waited_for,
     i17_a_receiver_that_hangs_delays_no_other,
     i17_an_endpoint_whose_attempts_fail_for_the_set_time_is_disabled_with_an_event,
     i17_one_delivery_or_a_span_is_sent_again_with_its_id,
@@ -235,6 +236,39 @@ async fn i17_events_of_an_aggregate_come_in_order_where_the_endpoint_wants_it(mo
     let versions: Vec<i64> =
         receiver.received().iter().map(|request| request.json()["version"].as_i64().unwrap()).collect();
     assert_eq!(versions, [1, 1, 1, 2, 3, 4]);
+}
+
+async fn i17_what_happened_while_an_endpoint_was_disabled_is_not_waited_for(mode: Mode) {
+    let (fixture, receiver) = (start(mode).await, Receiver::start(&[]).await);
+    let request = CreateWebhookEndpointRequest { ordered: true, ..create_request(&receiver.url("/")) };
+    let endpoint = create(&fixture.account, request).await.unwrap().webhook_endpoint.unwrap();
+    let aggregate = new_id().to_string();
+    let version = |version: i32| Event {
+        aggregate_id: aggregate.clone(),
+        version,
+        ..event("conversation", fixture.account.id, &MessagePosted::default())
+    };
+    let enable = async |enabled: bool| {
+        let request = UpdateWebhookEndpointRequest {
+            webhook_endpoint_id: endpoint.id.clone(),
+            enabled: Some(enabled),
+            ..Default::default()
+        };
+        update(&fixture.account, request).await.unwrap();
+    };
+    publish(&fixture, &version(1)).await;
+    enable(false).await;
+    for number in [2, 3] {
+        publish(&fixture, &version(number)).await;
+    }
+    enable(true).await;
+    publish(&fixture, &version(4)).await;
+    // Less than `order_wait`, which an event waits for one that is missing.
+    fixture.service.clock.advance(Duration::from_secs(20)).unwrap();
+    logged(&fixture.account, &endpoint.id, WebhookDeliveryStatus::Sent, 2).await;
+    let versions: Vec<i64> =
+        receiver.received().iter().map(|request| request.json()["version"].as_i64().unwrap()).collect();
+    assert_eq!(versions, [1, 4]);
 }
 
 async fn i17_a_receiver_that_hangs_delays_no_other(mode: Mode) {
