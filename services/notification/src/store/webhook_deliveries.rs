@@ -19,7 +19,7 @@ use crate::domain::{QueuedEvent, ReplaySpan, WebhookDelivery, WebhookDeliverySta
 /// Maximum number of rows of one statement: databases limit its number of values.
 const ROWS: usize = 500;
 /// The condition that no earlier event of the aggregate waits for the endpoint.
-const IS_NEXT: &str = "NOT EXISTS (SELECT 1 FROM webhook_deliveries earlier \
+pub(super) const IS_NEXT: &str = "NOT EXISTS (SELECT 1 FROM webhook_deliveries earlier \
     WHERE earlier.endpoint_id = webhook_deliveries.endpoint_id AND earlier.source = webhook_deliveries.source \
     AND earlier.aggregate_id = webhook_deliveries.aggregate_id \
     AND earlier.aggregate_version < webhook_deliveries.aggregate_version AND earlier.status = 'QUEUED')";

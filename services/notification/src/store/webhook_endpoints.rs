@@ -3,13 +3,16 @@
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
-    ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait, QueryOrder, QuerySelect, QueryTrait, Select,
-    entity::prelude::*, sea_query::ExprTrait,
+    Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait, QueryOrder, QuerySelect,
+    QueryTrait, Select, entity::prelude::*, sea_query::ExprTrait,
 };
 
-use super::entity::{
-    webhook_delivery,
-    webhook_endpoint::{Column, Entity, Model},
+use super::{
+    entity::{
+        webhook_delivery,
+        webhook_endpoint::{Column, Entity, Model},
+    },
+    webhook_deliveries::IS_NEXT,
 };
 use crate::domain::{SecretVersion, WebhookDeliveryStatus, WebhookEndpoint};
 
@@ -106,14 +109,16 @@ pub(crate) async fn list_accounts<C: ConnectionTrait>(db: &C) -> Result<Vec<Acco
         .await
 }
 
-/// Returns the enabled endpoints that have due deliveries, of accounts that are in use.
+/// Returns the enabled endpoints that have due deliveries, of accounts that are in use. Where an endpoint wants order, a delivery that waits for an
+/// earlier one of its aggregate is not due.
 pub(crate) async fn list_due<C: ConnectionTrait>(db: &C, now: Time) -> Result<Vec<WebhookEndpoint>, DbErr> {
     let due = webhook_delivery::Entity::find()
         .filter(
             Expr::col((webhook_delivery::Entity, webhook_delivery::Column::EndpointId)).equals((Entity, Column::Id)),
         )
         .filter(webhook_delivery::Column::Status.eq(WebhookDeliveryStatus::Queued.as_str()))
-        .filter(webhook_delivery::Column::DueAt.lte(now));
+        .filter(webhook_delivery::Column::DueAt.lte(now))
+        .filter(Condition::any().add(Column::Ordered.eq(false)).add(Expr::cust(IS_NEXT)));
     let rows = Entity::find()
         .filter(Column::Enabled.eq(true))
         .filter(Column::DeletedAt.is_null())
