@@ -305,7 +305,8 @@ pub struct WebhookSettings {
     pub allowed_networks: Vec<String>,
     /// Maximum number of endpoints of one account.
     pub endpoints_per_account: u64,
-    /// Maximum number of events that are posted at the same time by one replica.
+    /// Maximum number of events that are posted at the same time by one replica to endpoints that answer quickly. Slow ones have four times as
+    /// many.
     pub deliveries_at_once: usize,
     /// The same of those to one endpoint. An endpoint whose last attempt failed has one at a time.
     pub deliveries_per_endpoint: usize,

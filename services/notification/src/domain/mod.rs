@@ -23,6 +23,7 @@ mod transcript_template;
 mod turns;
 mod webhook_delivery;
 mod webhook_endpoint;
+mod webhook_slots;
 mod webhook_turns;
 
 pub(crate) use address_code::{AddressCode, CodeOutcome};
@@ -50,4 +51,4 @@ pub(crate) use webhook_delivery::{
     QueuedEvent, ReplaySpan, WebhookDelivery, WebhookDeliveryStatus, WebhookOutcome, WebhookPolicy,
 };
 pub(crate) use webhook_endpoint::{SecretVersion, WebhookEndpoint, WebhookEndpointChange, WebhookEndpointEdited};
-pub(crate) use webhook_turns::take_turns;
+pub(crate) use webhook_slots::{DueEndpoint, WebhookSlots};

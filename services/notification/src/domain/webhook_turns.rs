@@ -7,7 +7,7 @@ use uuid::Uuid;
 /// Gives out up to `free` slots, one after the other, to endpoints that have due deliveries; the turns begin after the endpoint `last`. `room`:
 /// how many further deliveries an endpoint may have in progress. Returns the endpoints that get some, each with their number, and whose turn was the
 /// last.
-pub(crate) fn take_turns(
+pub(super) fn take_turns(
     endpoints: &[Uuid],
     last: Option<Uuid>,
     free: usize,

@@ -1,7 +1,7 @@
 //! The worker of webhooks: claims due deliveries in turn, posts the events and records the outcomes.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     App,
     commands::{self, ClaimedWebhook},
-    domain::{WebhookEndpoint, WebhookOutcome, take_turns},
+    domain::{DueEndpoint, WebhookEndpoint, WebhookOutcome, WebhookSlots},
     error::NotificationError,
     store,
     webhook::{WebhookClient, WebhookRequest, WebhookSecret},
@@ -22,42 +22,26 @@ use crate::{
 
 /// Maximum interval between two reads of what is due: finds what other replicas queued, and retries.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// The same while quick endpoints have no free slot: attempts that turn out to be slow leave theirs.
+const FULL_INTERVAL: Duration = Duration::from_millis(50);
 /// Pause after an error of the database.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 /// How much longer a claim is than an attempt may take: the time to record its outcome. It is not renewed.
 const RECORD_TIME: Duration = Duration::from_secs(10);
 /// Pause before recording an outcome is tried again.
 const RECORD_PAUSE: Duration = Duration::from_millis(200);
-/// Maximum number of deliveries in progress to an endpoint whose last attempt failed: a hanging one takes no more of the slots.
-const MAX_WHILE_FAILING: usize = 1;
 /// Maximum number of rows deleted in one transaction.
 const PART: u64 = 1_000;
 
 /// The deliveries that this worker processes.
 struct Running {
-    tasks: JoinSet<()>,
-    /// The delivery and its endpoint.
-    deliveries: HashMap<Id, (Uuid, Uuid)>,
-    max: usize,
-    max_per_endpoint: usize,
-    /// Whose turn was the last.
-    last_turn: Option<Uuid>,
+    /// Each returns how long the receiver took to confirm the event. None: it did not.
+    tasks: JoinSet<Option<Duration>>,
+    deliveries: HashMap<Id, Uuid>,
+    slots: WebhookSlots,
 }
 
 impl Running {
-    fn free(&self) -> usize {
-        self.max.saturating_sub(self.deliveries.len())
-    }
-
-    fn room(&self, endpoint: &WebhookEndpoint) -> usize {
-        let max = if endpoint.failing_since.is_some() { MAX_WHILE_FAILING } else { self.max_per_endpoint };
-        max.saturating_sub(self.deliveries.values().filter(|(_, to)| *to == endpoint.id).count())
-    }
-
-    fn ids(&self) -> HashSet<Uuid> {
-        self.deliveries.values().map(|(delivery, _)| *delivery).collect()
-    }
-
     /// Waits until one has ended. None: there is none.
     async fn next_ended(&mut self) -> Option<()> {
         let ended = self.tasks.join_next_with_id().await?;
@@ -72,9 +56,11 @@ impl Running {
         }
     }
 
-    fn remove(&mut self, ended: Result<(Id, ()), JoinError>) {
-        let id = ended.map_or_else(|error: JoinError| error.id(), |(id, ())| id);
-        self.deliveries.remove(&id);
+    fn remove(&mut self, ended: Result<(Id, Option<Duration>), JoinError>) {
+        let (id, confirmed_after) = ended.unwrap_or_else(|error: JoinError| (error.id(), None));
+        if let Some(delivery) = self.deliveries.remove(&id) {
+            self.slots.end(delivery, confirmed_after, Instant::now());
+        }
     }
 }
 
@@ -103,16 +89,15 @@ pub(crate) async fn deliver_webhooks(app: App) {
     let mut running = Running {
         tasks: JoinSet::new(),
         deliveries: HashMap::new(),
-        max: settings.deliveries_at_once,
-        max_per_endpoint: settings.deliveries_per_endpoint,
-        last_turn: None,
+        slots: WebhookSlots::new(settings.deliveries_at_once, settings.deliveries_per_endpoint),
     };
     while !app.shutdown.is_cancelled() {
         running.remove_ended();
         let started = start_due(&app, &sender, &mut running).await;
-        let full = running.free() == 0;
+        let full = running.slots.is_full();
         let wait = match started {
             Ok(started) if started > 0 && !full => continue,
+            Ok(_) if full => FULL_INTERVAL,
             Ok(_) => POLL_INTERVAL,
             Err(error) => {
                 tracing::error!(%error, "the worker of webhooks cannot read its database");
@@ -132,21 +117,21 @@ pub(crate) async fn deliver_webhooks(app: App) {
 
 /// Starts due deliveries in turn, up to the maximum. Returns their number.
 async fn start_due(app: &App, sender: &Sender, running: &mut Running) -> Result<usize, NotificationError> {
-    if running.free() == 0 {
+    running.slots.note_slow(Instant::now());
+    if running.slots.is_exhausted() {
         return Ok(0);
     }
     // Read first: a write transaction for nothing would block other writers of SQLite.
     let endpoints = store::webhook_endpoints::list_due(app.db.read(), app.db.now().await?).await?;
-    let room: HashMap<Uuid, usize> = endpoints.iter().map(|endpoint| (endpoint.id, running.room(endpoint))).collect();
-    let ids: Vec<Uuid> = endpoints.iter().map(|endpoint| endpoint.id).collect();
-    let (places, last_turn) =
-        take_turns(&ids, running.last_turn, running.free(), |endpoint| room.get(&endpoint).copied().unwrap_or(0));
+    let is_failing = |endpoint: &WebhookEndpoint| endpoint.failing_since.is_some();
+    let due: Vec<DueEndpoint> =
+        endpoints.iter().map(|endpoint| DueEndpoint { id: endpoint.id, is_failing: is_failing(endpoint) }).collect();
+    let places = running.slots.give_out(&due);
     if places.is_empty() {
         return Ok(0);
     }
-    running.last_turn = last_turn;
     let duration = app.settings.webhooks.timeout + RECORD_TIME;
-    let claimed = commands::claim_webhooks(app, duration, &running.ids(), endpoints, &places).await?;
+    let claimed = commands::claim_webhooks(app, duration, &running.slots.deliveries(), endpoints, &places).await?;
     let started = claimed.len();
     for claimed in claimed {
         spawn(app, sender, claimed, running);
@@ -161,14 +146,17 @@ fn spawn(app: &App, sender: &Sender, claimed: ClaimedWebhook, running: &mut Runn
     let (app, sender) = (app.clone(), sender.clone());
     let task = async move {
         let outcome = attempt(&app, &sender.client, &claimed).await;
+        let confirmed_after = outcome.is_confirmed().then_some(outcome.duration);
         let name = if outcome.is_confirmed() { "confirmed" } else { "failed" };
         sender.attempts.add(1, &[KeyValue::new("outcome", name)]);
         // Without the receiver's answer and the address, which only administrators of the account may see.
         tracing::debug!(endpoint = %claimed.endpoint.id, outcome = name, status = outcome.status, "an event was posted");
         record(&app, &claimed, outcome).await;
+        confirmed_after
     };
     let id = running.tasks.spawn(task.instrument(span)).id();
-    running.deliveries.insert(id, (delivery, endpoint));
+    running.deliveries.insert(id, delivery);
+    running.slots.begin(delivery, endpoint, Instant::now());
 }
 
 /// Posts the event, unless the process was paused for longer than the claim: another worker may be sending it.

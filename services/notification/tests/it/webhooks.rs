@@ -30,6 +30,7 @@ on_both_modes!(
     i17_events_of_an_aggregate_come_in_order_where_the_endpoint_wants_it,
     i17_what_happened_while_an_endpoint_was_disabled_is_not_waited_for,
     i17_a_receiver_that_hangs_delays_no_other,
+    i17_more_receivers_that_hang_than_there_are_slots_delay_no_other,
     i17_an_endpoint_whose_attempts_fail_for_the_set_time_is_disabled_with_an_event,
     i17_one_delivery_or_a_span_is_sent_again_with_its_id,
     i17_an_endpoint_is_tested_whichever_types_it_chose,
@@ -283,6 +284,21 @@ async fn i17_a_receiver_that_hangs_delays_no_other(mode: Mode) {
     logged(&fixture.account, &hanging.id, WebhookDeliveryStatus::Queued, 8).await;
     let begun = receiver.received().iter().filter(|request| request.path == "/hangs").count();
     assert_eq!(begun, 2, "as many as the endpoint may have at once");
+}
+
+async fn i17_more_receivers_that_hang_than_there_are_slots_delay_no_other(mode: Mode) {
+    let webhooks = WebhookSettings { deliveries_at_once: 5, deliveries_per_endpoint: 1, timeout: HOUR, ..local() };
+    let (fixture, receiver) = (start_with(mode, webhooks).await, Receiver::start(&[]).await);
+    for _ in 0..17 {
+        endpoint(&fixture.account, &receiver.url("/hangs")).await;
+    }
+    let (answering, _) = endpoint(&fixture.account, &receiver.url("/answers")).await;
+    for count in 1..=2 {
+        post_message(&fixture).await;
+        logged(&fixture.account, &answering.id, WebhookDeliveryStatus::Sent, count).await;
+    }
+    let begun = receiver.received().iter().filter(|request| request.path == "/hangs").count();
+    assert!(begun > 5, "{begun} attempts hang: those of slow endpoints leave the slots of the others");
 }
 
 async fn i17_an_endpoint_whose_attempts_fail_for_the_set_time_is_disabled_with_an_event(mode: Mode) {
