@@ -23,20 +23,19 @@ pub(crate) struct ClaimedWebhook {
     pub(crate) claimed_until: Instant,
 }
 
-/// Claims due deliveries of these endpoints, up to the number of each, for the duration of a claim, but none of those that this worker still
-/// processes. After the end of a claim the delivery is due again.
+/// Claims due deliveries of the endpoints in `places`, up to the number of each, for the duration of a claim, but none of those that this worker
+/// still processes. After the end of a claim the delivery is due again.
 pub(crate) async fn claim_webhooks(
     app: &App,
     duration: Duration,
     running: &HashSet<Uuid>,
-    endpoints: Vec<WebhookEndpoint>,
     places: &BTreeMap<Uuid, usize>,
 ) -> Result<Vec<ClaimedWebhook>, NotificationError> {
     let claimed_until = Instant::now() + duration;
     let tx = app.db.begin().await?;
     let now = tx.now().await?;
     let mut claimed = Vec::new();
-    for endpoint in endpoints {
+    for endpoint in store::webhook_endpoints::list_enabled_of(&tx, places.keys().copied()).await? {
         let Some(places) = places.get(&endpoint.id) else { continue };
         let mut due = store::webhook_deliveries::list_due_for_update(&tx, &endpoint, now, *places).await?;
         due.retain(|delivery| !running.contains(&delivery.id));

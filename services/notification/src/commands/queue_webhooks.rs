@@ -94,7 +94,9 @@ pub(crate) async fn queue_webhooks(
     for (key, order) in orders.iter().filter(|(_, order)| order.is_released) {
         store::webhook_deliveries::release(&tx, key, order.version, now).await?;
     }
-    tx.on_commit(app.wake_webhooks());
+    if !deliveries.is_empty() || orders.values().any(|order| order.is_released) {
+        tx.on_commit(app.wake_webhooks());
+    }
     tx.commit().await?;
     Ok(true)
 }

@@ -33,7 +33,10 @@ pub(crate) async fn record_webhook(
             tracing::warn!(endpoint = %endpoint.id, %account, "an endpoint of webhooks was disabled: its attempts failed for too long");
         }
     }
-    tx.on_commit(app.wake_webhooks());
+    if claimed.endpoint.ordered {
+        // The next event of the aggregate waited for this one.
+        tx.on_commit(app.wake_webhooks());
+    }
     tx.commit().await?;
     Ok(())
 }

@@ -24,6 +24,7 @@ CREATE TABLE webhook_endpoints (
     CONSTRAINT webhook_endpoints_pk PRIMARY KEY (id)
 );
 CREATE INDEX webhook_endpoints_of_account ON webhook_endpoints (account_id, id);
+CREATE INDEX webhook_endpoints_enabled ON webhook_endpoints (id) WHERE enabled AND deleted_at IS NULL;
 {row_level_security webhook_endpoints}
 
 CREATE TABLE webhook_deliveries (

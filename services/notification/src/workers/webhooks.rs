@@ -1,10 +1,11 @@
 //! The worker of webhooks: claims due deliveries in turn, posts the events and records the outcomes.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     time::{Duration, Instant},
 };
 
+use frontdesk_clock::Time;
 use frontdesk_db::Retention;
 use opentelemetry::{KeyValue, metrics::Counter};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     App,
     commands::{self, ClaimedWebhook},
-    domain::{DueEndpoint, WebhookEndpoint, WebhookOutcome, WebhookSlots},
+    domain::{DueEndpoint, WebhookOutcome, WebhookSlots},
     error::NotificationError,
     store,
     webhook::{WebhookClient, WebhookRequest, WebhookSecret},
@@ -24,6 +25,8 @@ use crate::{
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The same while quick endpoints have no free slot: attempts that turn out to be slow leave theirs.
 const FULL_INTERVAL: Duration = Duration::from_millis(50);
+/// How long a list of the endpoints with due deliveries is used, unless the worker is woken or an attempt fails.
+const LIST_TIME: Duration = Duration::from_millis(100);
 /// Pause after an error of the database.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 /// How much longer a claim is than an attempt may take: the time to record its outcome. It is not renewed.
@@ -39,6 +42,27 @@ struct Running {
     tasks: JoinSet<Option<Duration>>,
     deliveries: HashMap<Id, Uuid>,
     slots: WebhookSlots,
+    due: DueList,
+}
+
+/// The endpoints with due deliveries, without those of which all were claimed.
+#[derive(Default)]
+struct DueList {
+    endpoints: Vec<DueEndpoint>,
+    /// When they were read. None: they have changed since.
+    read_at: Option<Time>,
+}
+
+impl DueList {
+    fn is_current(&self, now: Time) -> bool {
+        self.read_at.is_some_and(|read_at| read_at <= now && now.since(read_at) < LIST_TIME)
+    }
+
+    /// Removes the endpoints of which fewer deliveries were claimed than they had places.
+    fn remove_used_up(&mut self, places: &BTreeMap<Uuid, usize>, claimed: &[ClaimedWebhook]) {
+        let count = |endpoint: Uuid| claimed.iter().filter(|claimed| claimed.endpoint.id == endpoint).count();
+        self.endpoints.retain(|endpoint| places.get(&endpoint.id).is_none_or(|places| count(endpoint.id) == *places));
+    }
 }
 
 impl Running {
@@ -58,6 +82,9 @@ impl Running {
 
     fn remove(&mut self, ended: Result<(Id, Option<Duration>), JoinError>) {
         let (id, confirmed_after) = ended.unwrap_or_else(|error: JoinError| (error.id(), None));
+        if confirmed_after.is_none() {
+            self.due.read_at = None;
+        }
         if let Some(delivery) = self.deliveries.remove(&id) {
             self.slots.end(delivery, confirmed_after, Instant::now());
         }
@@ -90,6 +117,7 @@ pub(crate) async fn deliver_webhooks(app: App) {
         tasks: JoinSet::new(),
         deliveries: HashMap::new(),
         slots: WebhookSlots::new(settings.deliveries_at_once, settings.deliveries_per_endpoint),
+        due: DueList::default(),
     };
     while !app.shutdown.is_cancelled() {
         running.remove_ended();
@@ -106,7 +134,7 @@ pub(crate) async fn deliver_webhooks(app: App) {
         };
         tokio::select! {
             () = app.shutdown.cancelled() => {}
-            () = app.webhooks_due.notified(), if !full => {}
+            () = app.webhooks_due.notified(), if !full => running.due.read_at = None,
             Some(()) = running.next_ended() => {}
             // Due times are by the database's clock; advancing the development clock ends this sleep.
             () = app.clock.sleep(wait) => {}
@@ -121,17 +149,19 @@ async fn start_due(app: &App, sender: &Sender, running: &mut Running) -> Result<
     if running.slots.is_exhausted() {
         return Ok(0);
     }
-    // Read first: a write transaction for nothing would block other writers of SQLite.
-    let endpoints = store::webhook_endpoints::list_due(app.db.read(), app.db.now().await?).await?;
-    let is_failing = |endpoint: &WebhookEndpoint| endpoint.failing_since.is_some();
-    let due: Vec<DueEndpoint> =
-        endpoints.iter().map(|endpoint| DueEndpoint { id: endpoint.id, is_failing: is_failing(endpoint) }).collect();
-    let places = running.slots.give_out(&due);
+    let now = app.clock.now();
+    if !running.due.is_current(now) {
+        // Read first: a write transaction for nothing would block other writers of SQLite.
+        let endpoints = store::webhook_endpoints::list_due(app.db.read(), app.db.now().await?).await?;
+        running.due = DueList { endpoints, read_at: Some(now) };
+    }
+    let places = running.slots.give_out(&running.due.endpoints);
     if places.is_empty() {
         return Ok(0);
     }
     let duration = app.settings.webhooks.timeout + RECORD_TIME;
-    let claimed = commands::claim_webhooks(app, duration, &running.slots.deliveries(), endpoints, &places).await?;
+    let claimed = commands::claim_webhooks(app, duration, &running.slots.deliveries(), &places).await?;
+    running.due.remove_used_up(&places, &claimed);
     let started = claimed.len();
     for claimed in claimed {
         spawn(app, sender, claimed, running);
