@@ -139,9 +139,10 @@ impl WebhookEndpoint {
         std::iter::once(&self.secret).chain(previous.map(|(secret, _)| secret))
     }
 
-    /// Deletes it.
+    /// Deletes it, with the account's words and address.
     pub(crate) fn delete(&mut self, now: Time) {
         self.deleted_at = Some(now);
+        (self.url, self.description) = (String::new(), String::new());
         self.enabled = false;
         self.mark_changed(now);
     }

@@ -5,13 +5,16 @@ use std::time::Duration;
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
-    Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, Select,
+    Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, Select,
     entity::prelude::*,
     sea_query::{ExprTrait, LockBehavior, LockType, OnConflict},
 };
 
 use super::{
-    entity::webhook_delivery::{Column, Entity, Model},
+    entity::{
+        webhook_delivery::{Column, Entity, Model},
+        webhook_endpoint,
+    },
     event_orders::AggregateKey,
 };
 use crate::domain::{QueuedEvent, ReplaySpan, WebhookDelivery, WebhookDeliveryStatus, WebhookEndpoint};
@@ -134,18 +137,33 @@ pub(crate) async fn save_claims(tx: &Tx, ids: Vec<Uuid>, until: Time) -> Result<
     Ok(())
 }
 
-/// Ends the deliveries of a deleted endpoint that wait; claims on them hold no longer.
-pub(crate) async fn fail_all(tx: &Tx, account: AccountId, endpoint: Uuid) -> Result<(), DbErr> {
-    Entity::update_many()
-        .filter(Column::AccountId.eq(account))
-        .filter(Column::EndpointId.eq(endpoint))
-        .filter(Column::Status.eq(WebhookDeliveryStatus::Queued.as_str()))
+/// Ends deliveries of a deleted endpoint that wait, up to a number; claims on them hold no longer.
+pub(crate) async fn fail_some(tx: &Tx, account: AccountId, endpoint: Uuid, limit: u64) -> Result<(), DbErr> {
+    fail(tx, of_endpoint(account, endpoint), limit).await.map(drop)
+}
+
+/// The same of all deleted endpoints. Returns their number.
+pub(crate) async fn fail_some_of_deleted(tx: &Tx, limit: u64) -> Result<u64, DbErr> {
+    let deleted = webhook_endpoint::Entity::find()
+        .select_only()
+        .column(webhook_endpoint::Column::Id)
+        .filter(webhook_endpoint::Column::DeletedAt.is_not_null())
+        .into_query();
+    fail(tx, Entity::find().filter(Column::EndpointId.in_subquery(deleted)), limit).await
+}
+
+async fn fail(tx: &Tx, deliveries: Select<Entity>, limit: u64) -> Result<u64, DbErr> {
+    let waits = || Column::Status.eq(WebhookDeliveryStatus::Queued.as_str());
+    let ids = deliveries.filter(waits()).select_only().column(Column::Id).limit(limit).into_query();
+    let failed = Entity::update_many()
+        .filter(Column::Id.in_subquery(ids))
+        .filter(waits())
         .col_expr(Column::Status, Expr::value(WebhookDeliveryStatus::Failed.as_str()))
         .col_expr(Column::Failure, Expr::value(DELETED))
         .col_expr(Column::Claimed, Expr::value(false))
         .exec(tx.conn())
         .await?;
-    Ok(())
+    Ok(failed.rows_affected)
 }
 
 /// The condition for the deliveries of a span. Those in progress are not among them.

@@ -83,6 +83,12 @@ pub(crate) async fn list<C: ConnectionTrait>(
     Ok(rows.into_iter().map(to_domain).collect())
 }
 
+/// Deletes the rows of the endpoints that were deleted before a time.
+pub(crate) async fn remove_deleted(tx: &Tx, before: Time) -> Result<(), DbErr> {
+    Entity::delete_many().filter(Column::DeletedAt.lt(before)).exec(tx.conn()).await?;
+    Ok(())
+}
+
 /// Returns the enabled endpoints of these accounts.
 pub(crate) async fn list_enabled<C: ConnectionTrait>(
     db: &C,

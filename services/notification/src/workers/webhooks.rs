@@ -33,6 +33,8 @@ const ERROR_PAUSE: Duration = Duration::from_secs(1);
 const RECORD_TIME: Duration = Duration::from_secs(10);
 /// Pause before recording an outcome is tried again.
 const RECORD_PAUSE: Duration = Duration::from_millis(200);
+/// Interval at which what is left of deleted endpoints is deleted.
+const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 /// Maximum number of rows deleted in one transaction.
 const PART: u64 = 1_000;
 
@@ -223,7 +225,8 @@ async fn record(app: &App, claimed: &ClaimedWebhook, outcome: WebhookOutcome) {
     }
 }
 
-/// Deletes deliveries, and orders of events, that are older than the setting `keep_deliveries`, every hour until the shutdown.
+/// Deletes deliveries, and orders of events, that are older than the setting `keep_deliveries`, every hour until the shutdown, and what is left of
+/// deleted endpoints.
 pub(crate) async fn forget_webhooks(app: App) {
     let keep = app.settings.webhooks.keep_deliveries;
     let retentions = [
@@ -237,5 +240,20 @@ pub(crate) async fn forget_webhooks(app: App) {
             batch: PART,
         },
     ];
-    frontdesk_db::delete_expired(&app.db, &retentions, app.shutdown.clone()).await;
+    tokio::join!(
+        frontdesk_db::delete_expired(&app.db, &retentions, app.shutdown.clone()),
+        forget_webhook_endpoints(&app)
+    );
+}
+
+async fn forget_webhook_endpoints(app: &App) {
+    while !app.shutdown.is_cancelled() {
+        if let Err(error) = commands::forget_webhook_endpoints(app).await {
+            tracing::warn!(%error, "what is left of deleted endpoints of webhooks was not deleted; trying again in a minute");
+        }
+        tokio::select! {
+            () = app.shutdown.cancelled() => {}
+            () = app.clock.sleep(FORGET_INTERVAL) => {}
+        }
+    }
 }

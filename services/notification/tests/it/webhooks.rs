@@ -41,6 +41,7 @@ on_both_modes!(
     c12_an_endpoint_is_created_once_also_by_twenty_calls_at_once,
     c12_an_update_with_a_stale_etag_is_refused,
     c12_a_deleted_endpoint_gets_nothing_any_more,
+    c12_what_is_left_of_a_deleted_endpoint_is_deleted,
     s2_another_accounts_endpoints_do_not_exist,
     x2_no_event_of_a_suspended_account_is_sent_and_the_rows_of_one_that_has_ended_are_erased,
 );
@@ -528,6 +529,38 @@ async fn c12_a_deleted_endpoint_gets_nothing_any_more(mode: Mode) {
     assert_eq!(refused.code(), Code::NotFound);
     assert_eq!(get(&fixture.account, &endpoint.id).await.unwrap_err().code(), Code::NotFound);
     assert_eq!((log(&fixture.account, &endpoint.id).await.len(), receiver.received().len()), (1, 1));
+}
+
+async fn c12_what_is_left_of_a_deleted_endpoint_is_deleted(mode: Mode) {
+    let fixture = start(mode).await;
+    let (deleted, _) = endpoint(&fixture.account, "https://hooks.example/").await;
+    let (other, _) = endpoint(&fixture.account, "https://other.example/").await;
+    for id in [&deleted.id, &other.id] {
+        let request = UpdateWebhookEndpointRequest {
+            webhook_endpoint_id: id.clone(),
+            enabled: Some(false),
+            ..Default::default()
+        };
+        update(&fixture.account, request).await.unwrap();
+        send_test(&fixture.account, id).await.unwrap();
+    }
+    delete(&fixture.account, &deleted.id).await.unwrap();
+    assert_eq!(fixture.count("FROM webhook_endpoints WHERE url = '' AND deleted_at IS NOT NULL").await, 1);
+    // As if more had waited than the call ends.
+    let sql =
+        format!("UPDATE webhook_deliveries SET status = 'QUEUED' WHERE endpoint_id = {}", fixture.uuid(&deleted.id));
+    fixture.execute(&sql).await;
+    let eventually = async |what: &str, sql: &str| {
+        wait_for(what, || async {
+            fixture.service.clock.advance(Duration::from_secs(60)).unwrap();
+            (fixture.count(sql).await == 1).then_some(())
+        })
+        .await;
+    };
+    eventually("the delivery to end", "FROM webhook_deliveries WHERE status = 'FAILED'").await;
+    logged(&fixture.account, &other.id, WebhookDeliveryStatus::Queued, 1).await;
+    fixture.service.clock.advance(31 * 24 * HOUR).unwrap();
+    eventually("the row to be deleted", "FROM webhook_endpoints").await;
 }
 
 async fn s2_another_accounts_endpoints_do_not_exist(mode: Mode) {
