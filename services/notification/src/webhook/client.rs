@@ -13,7 +13,7 @@ use reqwest::{
     header::{CONTENT_TYPE, USER_AGENT},
     redirect::Policy,
 };
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 use uuid::Uuid;
 
 use super::{ReceiverNetworks, target};
@@ -25,6 +25,8 @@ const MAX_BODY: usize = 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a connection is kept open without a request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum number of names that are looked up at the same time. Each takes one of the 512 threads that the process has for such calls.
+const MAX_LOOKUPS: usize = 256;
 /// Maximum number of characters of the reason of a failure.
 const MAX_FAILURE: usize = 300;
 
@@ -64,15 +66,25 @@ impl std::error::Error for RefusedAddress {}
 
 /// Resolves names to the addresses that receivers may have. The client connects to these and asks no other resolver, so a name that resolves to
 /// another address later leads nowhere else.
-struct Resolver(Arc<ReceiverNetworks>);
+struct Resolver {
+    networks: Arc<ReceiverNetworks>,
+    lookups: Arc<Semaphore>,
+}
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (networks, host) = (self.0.clone(), name.as_str().to_owned());
+        let (networks, lookups, host) = (self.networks.clone(), self.lookups.clone(), name.as_str().to_owned());
         Box::pin(async move {
-            // The client sets the port.
-            let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
-            let usable: Vec<SocketAddr> = found.filter(|address| networks.allow(address.ip())).collect();
+            let permit = lookups.acquire_owned().await?;
+            // The thread of a lookup works on after the time limit of the attempt: a task keeps the permit as long.
+            let lookup = tokio::spawn(async move {
+                // The client sets the port.
+                let found = tokio::net::lookup_host((host.as_str(), 0)).await.map(Iterator::collect::<Vec<_>>);
+                drop(permit);
+                found
+            });
+            let found: Vec<SocketAddr> = lookup.await??;
+            let usable: Vec<SocketAddr> = found.into_iter().filter(|address| networks.allow(address.ip())).collect();
             if usable.is_empty() {
                 return Err(RefusedAddress.into());
             }
@@ -86,9 +98,11 @@ impl WebhookClient {
     /// Returns a client for receivers in these networks.
     pub(crate) fn try_new(settings: &WebhookSettings, networks: Arc<ReceiverNetworks>) -> Result<Self, reqwest::Error> {
         let client = Client::builder()
-            .dns_resolver(Resolver(networks.clone()))
+            .dns_resolver(Resolver { networks: networks.clone(), lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)) })
             // A redirect could lead to a private address, and to another receiver than the account chose.
             .redirect(Policy::none())
+            // Each connection of HTTP/2 would have large windows, and none has many requests.
+            .http1_only()
             // A proxy would resolve the names itself.
             .no_proxy()
             .connect_timeout(settings.timeout)
