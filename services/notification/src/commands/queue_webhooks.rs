@@ -92,7 +92,8 @@ pub(crate) async fn queue_webhooks(
     store::webhook_deliveries::insert_all_once(&tx, &deliveries).await?;
     store::event_orders::save(&tx, &orders).await?;
     for (key, order) in orders.iter().filter(|(_, order)| order.is_released) {
-        store::webhook_deliveries::release(&tx, key, order.version, now).await?;
+        let in_order = of_account(key.account).filter(|endpoint| endpoint.ordered).map(|endpoint| endpoint.id);
+        store::webhook_deliveries::release(&tx, in_order, key, order.version, now).await?;
     }
     if !deliveries.is_empty() || orders.values().any(|order| order.is_released) {
         tx.on_commit(app.wake_webhooks());

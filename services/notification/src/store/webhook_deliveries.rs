@@ -46,10 +46,18 @@ pub(crate) async fn save(tx: &Tx, delivery: &WebhookDelivery) -> Result<(), DbEr
     Ok(())
 }
 
-/// Makes the deliveries due that waited for events before them, of an aggregate up to a version.
-pub(crate) async fn release(tx: &Tx, key: &AggregateKey, version: i64, now: Time) -> Result<(), DbErr> {
+/// Makes the deliveries to these endpoints due that waited for events before them, of an aggregate up to a version.
+pub(crate) async fn release(
+    tx: &Tx,
+    endpoints: impl IntoIterator<Item = Uuid>,
+    key: &AggregateKey,
+    version: i64,
+    now: Time,
+) -> Result<(), DbErr> {
     Entity::update_many()
         .filter(Column::AccountId.eq(key.account))
+        // The index begins with it.
+        .filter(Column::EndpointId.is_in(endpoints))
         .filter(Column::Source.eq(&key.source))
         .filter(Column::AggregateId.eq(key.aggregate))
         .filter(Column::AggregateVersion.lte(version))
