@@ -4,7 +4,7 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::secret_text;
+use super::steps::{check_event_types, secret_text};
 use crate::{App, domain::WebhookEndpoint, error::NotificationError, store, webhook::check_url};
 
 /// The endpoint to add.
@@ -26,6 +26,7 @@ pub(crate) async fn create_webhook_endpoint(
     let settings = &app.settings.webhooks;
     let url = check_url(&command.url, &app.receiver_networks, settings.allow_http)
         .map_err(|description| NotificationError::Field { field: "url", description: description.into() })?;
+    check_event_types(app, &command.event_types)?;
     let tx = app.db.begin_for(caller.account).await?;
     store::mail_counts::lock(&tx, caller.account).await?;
     if let Some(first) = key.claim::<Uuid>(&tx).await? {

@@ -3,6 +3,7 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
+use super::steps::check_event_types;
 use crate::{
     App,
     domain::{WebhookEndpoint, WebhookEndpointChange},
@@ -30,6 +31,7 @@ pub(crate) async fn update_webhook_endpoint(
         *url = check_url(url, &app.receiver_networks, app.settings.webhooks.allow_http)
             .map_err(|description| NotificationError::Field { field: "url", description: description.into() })?;
     }
+    check_event_types(app, command.change.event_types.as_deref().unwrap_or_default())?;
     let mut tx = app.db.begin_for(caller.account).await?;
     let mut endpoint = store::webhook_endpoints::find_for_update(&tx, caller.account, command.endpoint)
         .await?

@@ -1,6 +1,6 @@
 //! The public events: their types by the service that publishes them, and their JSON.
 
-use std::sync::LazyLock;
+use std::{collections::HashSet, sync::LazyLock};
 
 use frontdesk_proto::event::v1::Event;
 use prost::{Message, Name};
@@ -8,6 +8,9 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 
 /// The events that each service may publish about its part in the erasure of a contact.
 const OF_EACH_SERVICE: &str = "frontdesk/event/v1/erasure_events.proto";
+
+/// The services whose events are sent.
+const SOURCES: [&str; 4] = ["conversation", "assignment", "bot-session", "notification"];
 
 /// The contract, which is read once.
 static CONTRACT: LazyLock<Result<DescriptorPool, String>> =
@@ -39,6 +42,12 @@ impl PublicEvents {
             .collect()
     }
 
+    /// Returns the first of these names that no event has.
+    pub(crate) fn find_unknown<'a>(&self, names: &'a [String]) -> Option<&'a str> {
+        let known: HashSet<String> = SOURCES.iter().flat_map(|source| self.types_of(source)).collect();
+        names.iter().find(|name| !known.contains(*name)).map(String::as_str)
+    }
+
     /// Returns the event in the JSON form of protobuf.
     pub(crate) fn to_json(&self, event: &Event) -> Result<String, String> {
         let message = DynamicMessage::decode(self.envelope.clone(), event.encode_to_vec().as_slice())
@@ -49,7 +58,9 @@ impl PublicEvents {
 
 #[cfg(test)]
 mod tests {
-    use frontdesk_proto::event::v1::{ContactErasureConfirmed, ConversationClosed, DeliverySent};
+    use frontdesk_proto::event::v1::{
+        AccountStateChanged, ContactErasureConfirmed, ConversationClosed, DeliverySent, WebhookEndpointTested,
+    };
     use prost_types::Any;
 
     use super::*;
@@ -57,7 +68,7 @@ mod tests {
     #[test]
     fn i17_each_service_has_its_events_and_the_json_names_their_fields() {
         let events = PublicEvents::try_new().unwrap();
-        for source in ["conversation", "assignment", "bot-session", "notification"] {
+        for source in SOURCES {
             let types = events.types_of(source);
             assert!(types.len() > 3 && types.contains(&ContactErasureConfirmed::full_name()), "{source}: {types:?}");
         }
@@ -78,6 +89,17 @@ mod tests {
         assert_eq!((&json["id"], &json["createTime"]), (&"e".into(), &"2023-11-14T22:13:20Z".into()));
         assert_eq!((&json["data"]["conversationId"], &json["data"]["closeNumber"]), (&"c".into(), &2.into()));
         assert_eq!(json["data"]["@type"], "type.googleapis.com/frontdesk.event.v1.ConversationClosed");
+    }
+
+    #[test]
+    fn i17_a_name_that_no_event_has_is_found() {
+        let events = PublicEvents::try_new().unwrap();
+        let [sent, tested] = [DeliverySent::full_name(), WebhookEndpointTested::full_name()];
+        let (account, misspelt) = (AccountStateChanged::full_name(), "frontdesk.event.v1.ConversationClose".to_owned());
+        assert_eq!(events.find_unknown(&[sent.clone(), tested.clone()]), None);
+        for unknown in [misspelt, account] {
+            assert_eq!(events.find_unknown(&[sent.clone(), unknown.clone(), tested.clone()]), Some(unknown.as_str()));
+        }
     }
 
     #[test]

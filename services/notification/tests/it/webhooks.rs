@@ -16,6 +16,7 @@ use frontdesk_proto::{
 use frontdesk_testkit::{Mode, event, new_id, on_both_modes, reason, request_id, wait_for};
 use prost::Name;
 use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 use crate::{
     fixture::{Account, Fixture, twenty_at_once},
@@ -26,6 +27,7 @@ on_both_modes!(
     i17_an_event_is_posted_as_json_with_a_valid_signature_and_logged,
     i17_an_event_that_is_delivered_again_is_posted_once,
     i17_an_endpoint_gets_the_types_that_it_names_while_it_is_enabled,
+    c12_an_unknown_type_of_events_is_refused,
     i17_what_is_not_confirmed_is_sent_again_until_it_is,
     i17_events_of_an_aggregate_come_in_order_where_the_endpoint_wants_it,
     i17_what_happened_while_an_endpoint_was_disabled_is_not_waited_for,
@@ -197,6 +199,29 @@ async fn i17_an_endpoint_gets_the_types_that_it_names_while_it_is_enabled(mode: 
     let event = post_message(&fixture).await;
     logged(&fixture.account, &id, WebhookDeliveryStatus::Sent, 2).await;
     assert_eq!(receiver.received().pop().unwrap().id, event.id);
+}
+
+async fn c12_an_unknown_type_of_events_is_refused(mode: Mode) {
+    let fixture = start(mode).await;
+    let event_types = vec![TicketCreated::full_name(), "frontdesk.event.v1.TicketCreate".to_owned()];
+    let request =
+        CreateWebhookEndpointRequest { event_types: event_types.clone(), ..create_request("https://hooks.example/") };
+    let (endpoint, _) = endpoint(&fixture.account, "https://hooks.example/").await;
+    let change = UpdateWebhookEndpointRequest {
+        webhook_endpoint_id: endpoint.id.clone(),
+        event_types: Some(WebhookEventTypes { event_types }),
+        ..Default::default()
+    };
+    for refused in [
+        create(&fixture.account, request).await.map(drop).unwrap_err(),
+        update(&fixture.account, change).await.map(drop).unwrap_err(),
+    ] {
+        let violations = refused.get_details_bad_request().unwrap().field_violations;
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));
+        assert_eq!(violations[0].field, "event_types");
+        assert!(violations[0].description.contains("frontdesk.event.v1.TicketCreate"), "{violations:?}");
+    }
+    assert_eq!(get(&fixture.account, &endpoint.id).await.unwrap(), endpoint);
 }
 
 async fn i17_what_is_not_confirmed_is_sent_again_until_it_is(mode: Mode) {

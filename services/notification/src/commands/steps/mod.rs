@@ -1,5 +1,6 @@
 //! Steps that several commands share.
 
+mod check_event_types;
 mod check_mail_limits;
 mod mail_code;
 mod require_active_caller;
@@ -7,6 +8,7 @@ mod save_delivery;
 mod secret_text;
 mod suppress;
 
+pub(super) use check_event_types::check_event_types;
 pub(super) use check_mail_limits::check_mail_limits;
 pub(super) use mail_code::mail_code;
 pub(super) use require_active_caller::require_active_caller;
