@@ -8,6 +8,11 @@ use uuid::Uuid;
 
 use super::retry_policy::growing_pause;
 
+/// Status with which a receiver says that it wants no events any more, by Standard Webhooks.
+const GONE: u16 = 410;
+/// Maximum pause that a receiver can ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(4 * 3600);
+
 /// What becomes of an event at an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WebhookDeliveryStatus {
@@ -91,12 +96,14 @@ pub(crate) struct WebhookOutcome {
     pub(crate) failure: Option<String>,
     /// How long it took.
     pub(crate) duration: Duration,
+    /// After which pause the receiver wants the next attempt.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl WebhookOutcome {
     /// An attempt without an answer.
     pub(crate) fn unanswered(failure: String, duration: Duration) -> Self {
-        Self { status: None, body: String::new(), failure: Some(failure), duration }
+        Self { status: None, body: String::new(), failure: Some(failure), duration, retry_after: None }
     }
 
     /// An answer: it confirms the event with a status from 200 to 299.
@@ -104,14 +111,20 @@ impl WebhookOutcome {
         let failure = match status {
             200..=299 => None,
             300..=399 => Some(format!("the receiver answered {status}; redirects are not followed")),
+            GONE => Some(format!("the receiver answered {status}; the endpoint was disabled")),
             _ => Some(format!("the receiver answered {status}")),
         };
-        Self { status: Some(status), body, failure, duration }
+        Self { status: Some(status), body, failure, duration, retry_after: None }
     }
 
     /// Returns whether the receiver confirmed the event.
     pub(crate) fn is_confirmed(&self) -> bool {
         self.failure.is_none()
+    }
+
+    /// Returns whether the receiver wants no events any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.status == Some(GONE)
     }
 }
 
@@ -173,6 +186,7 @@ impl WebhookDelivery {
         self.response_status = outcome.status.map_or(0, i32::from);
         self.response_body = outcome.body;
         self.response_duration = outcome.duration;
+        let retry_after = outcome.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
         let Some(failure) = outcome.failure else {
             self.status = WebhookDeliveryStatus::Sent;
             self.failure = String::new();
@@ -181,9 +195,15 @@ impl WebhookDelivery {
         self.failure = failure;
         self.failures += 1;
         match self.failures < policy.max_attempts {
-            true => self.due_at = now.plus(growing_pause(policy.first_pause, self.failures)),
+            true => self.due_at = now.plus(self.pause(policy).max(retry_after)),
             false => self.status = WebhookDeliveryStatus::Failed,
         }
+    }
+
+    /// Returns the pause before the next attempt: up to a tenth shorter or longer, so that what failed together is not sent together again.
+    fn pause(&self, policy: &WebhookPolicy) -> Duration {
+        let per_mille = 900 + u32::try_from(self.id.as_u128() % 201).unwrap_or(0);
+        growing_pause(policy.first_pause, self.failures) * per_mille / 1_000
     }
 
     /// Sends it again, at once and with all its attempts. One that is in progress stays so.
@@ -203,6 +223,7 @@ mod tests {
     const NOW: Time = Time(1_000_000_000_000_000);
     const POLICY: WebhookPolicy = WebhookPolicy { first_pause: Duration::from_secs(30), max_attempts: 3 };
 
+    /// Its pauses are neither shorter nor longer.
     fn delivery() -> WebhookDelivery {
         let event = QueuedEvent {
             id: Uuid::from_u128(4),
@@ -213,7 +234,7 @@ mod tests {
             payload: "{}".into(),
             traceparent: String::new(),
         };
-        let (id, account, endpoint) = (Uuid::from_u128(1), AccountId(Uuid::from_u128(2)), Uuid::from_u128(3));
+        let (id, account, endpoint) = (Uuid::from_u128(100), AccountId(Uuid::from_u128(2)), Uuid::from_u128(3));
         WebhookDelivery::new(id, account, endpoint, event, NOW, NOW)
     }
 
@@ -248,6 +269,18 @@ mod tests {
         delivery.record_attempt(answered(204), &POLICY, NOW);
         assert_eq!((delivery.status, delivery.attempt_count), (WebhookDeliveryStatus::Sent, 4));
         assert!(delivery.failure.is_empty());
+    }
+
+    #[test]
+    fn i17_pauses_differ_by_a_tenth_and_are_as_long_as_the_receiver_asks() {
+        let pause = |id: u128, retry_after: Option<u64>| {
+            let mut delivery = WebhookDelivery { id: Uuid::from_u128(id), ..delivery() };
+            let retry_after = retry_after.map(Duration::from_secs);
+            delivery.record_attempt(WebhookOutcome { retry_after, ..answered(429) }, &POLICY, NOW);
+            delivery.due_at.since(NOW).as_secs()
+        };
+        assert_eq!([0, 100, 200].map(|id| pause(id, None)), [27, 30, 33]);
+        assert_eq!([1, 60, u64::MAX].map(|seconds| pause(100, Some(seconds))), [30, 60, 4 * 3600]);
     }
 
     #[test]

@@ -147,21 +147,19 @@ impl WebhookEndpoint {
         self.mark_changed(now);
     }
 
-    /// Returns whether [`Self::note_attempt`] changes it.
-    pub(crate) fn is_changed_by_attempt(&self, succeeded: bool, disable_after: Duration, now: Time) -> bool {
+    /// Returns whether [`Self::note_failure`] changes it.
+    pub(crate) fn is_changed_by_failure(&self, is_gone: bool, disable_after: Duration, now: Time) -> bool {
         let mut changed = self.clone();
-        changed.note_attempt(succeeded, disable_after, now);
+        changed.note_failure(is_gone, disable_after, now);
         changed != *self
     }
 
-    /// Notes the outcome of an attempt. Returns whether it disables the endpoint, for which an event is due.
-    pub(crate) fn note_attempt(&mut self, succeeded: bool, disable_after: Duration, now: Time) -> bool {
-        if succeeded {
-            self.failing_since = None;
-            return false;
-        }
+    /// Notes that an attempt failed. `is_gone`: its receiver wants no events any more. Returns whether that disables the endpoint, for which an
+    /// event is due.
+    pub(crate) fn note_failure(&mut self, is_gone: bool, disable_after: Duration, now: Time) -> bool {
         let since = *self.failing_since.get_or_insert(now);
-        if !self.enabled || now.since(since) < disable_after {
+        let is_due = is_gone || now.since(since) >= disable_after;
+        if !self.enabled || !is_due {
             return false;
         }
         (self.enabled, self.disabled_by_failures) = (false, true);
@@ -216,17 +214,25 @@ mod tests {
     #[test]
     fn i17_only_failures_without_a_success_for_the_whole_time_disable_an_endpoint() {
         let mut endpoint = endpoint();
-        assert!(!endpoint.note_attempt(false, DAY, NOW));
-        assert!(!endpoint.note_attempt(true, DAY, NOW.plus(DAY)));
-        assert!(!endpoint.is_changed_by_attempt(true, DAY, NOW.plus(DAY)));
-        assert!(!endpoint.note_attempt(false, DAY, NOW.plus(DAY)));
-        assert!(!endpoint.is_changed_by_attempt(false, DAY, NOW.plus(DAY)));
-        assert!(endpoint.note_attempt(false, DAY, NOW.plus(2 * DAY)));
+        assert!(!endpoint.note_failure(false, DAY, NOW));
+        // A success.
+        endpoint.failing_since = None;
+        assert!(endpoint.is_changed_by_failure(false, DAY, NOW.plus(DAY)));
+        assert!(!endpoint.note_failure(false, DAY, NOW.plus(DAY)));
+        assert!(!endpoint.is_changed_by_failure(false, DAY, NOW.plus(DAY)));
+        assert!(endpoint.note_failure(false, DAY, NOW.plus(2 * DAY)));
         assert!(!endpoint.enabled && endpoint.disabled_by_failures);
-        assert!(!endpoint.note_attempt(false, DAY, NOW.plus(3 * DAY)), "once");
+        assert!(!endpoint.note_failure(false, DAY, NOW.plus(3 * DAY)), "once");
         let enable = WebhookEndpointChange { enabled: Some(true), ..Default::default() };
         endpoint.update(enable, "", NOW.plus(3 * DAY)).unwrap();
         assert!(endpoint.enabled && !endpoint.disabled_by_failures && endpoint.failing_since.is_none());
+    }
+
+    #[test]
+    fn i17_a_receiver_that_wants_no_events_disables_its_endpoint() {
+        let mut endpoint = endpoint();
+        assert!(endpoint.is_changed_by_failure(true, DAY, NOW) && endpoint.note_failure(true, DAY, NOW));
+        assert!(!endpoint.enabled && endpoint.disabled_by_failures && endpoint.event_version == 1, "{endpoint:?}");
     }
 
     #[test]

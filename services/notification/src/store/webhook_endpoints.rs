@@ -29,6 +29,18 @@ pub(crate) async fn save(tx: &Tx, endpoint: &WebhookEndpoint) -> Result<(), DbEr
     Ok(())
 }
 
+/// Notes that an attempt succeeded.
+pub(crate) async fn clear_failing_since(tx: &Tx, account: AccountId, id: Uuid) -> Result<(), DbErr> {
+    Entity::update_many()
+        .filter(Column::Id.eq(id))
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::FailingSince.is_not_null())
+        .col_expr(Column::FailingSince, Expr::value(None::<i64>))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
 /// Returns the number of endpoints of an account.
 pub(crate) async fn count(tx: &Tx, account: AccountId) -> Result<u64, DbErr> {
     not_deleted(account).count(tx.conn()).await

@@ -10,7 +10,7 @@ use std::{
 use reqwest::{
     Client, Response, Url,
     dns::{Addrs, Name, Resolve, Resolving},
-    header::{CONTENT_TYPE, USER_AGENT},
+    header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT},
     redirect::Policy,
 };
 use tokio::{sync::Semaphore, time::timeout};
@@ -117,8 +117,9 @@ impl WebhookClient {
         let began = Instant::now();
         match timeout(self.timeout, self.send(request)).await {
             Ok(Ok(mut response)) => {
-                let body = first_bytes(&mut response).await;
-                WebhookOutcome::answered(response.status().as_u16(), body, began.elapsed())
+                let (retry_after, body) = (retry_after(&response), first_bytes(&mut response).await);
+                let answered = WebhookOutcome::answered(response.status().as_u16(), body, began.elapsed());
+                WebhookOutcome { retry_after, ..answered }
             }
             Ok(Err(failure)) => WebhookOutcome::unanswered(failure, began.elapsed()),
             Err(_) => {
@@ -145,6 +146,12 @@ impl WebhookClient {
             .body(request.body);
         post.send().await.map_err(|error| with_causes(&error.without_url()))
     }
+}
+
+/// Returns the pause that the receiver asks for in seconds. Dates are not read.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// Reads the beginning of the body, as far as it comes soon, without control characters.

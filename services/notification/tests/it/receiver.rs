@@ -8,7 +8,10 @@ use std::{
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header::LOCATION},
+    http::{
+        HeaderMap, StatusCode,
+        header::{LOCATION, RETRY_AFTER},
+    },
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -112,5 +115,7 @@ async fn answer(State(state): State<Arc<Mutex<Requests>>>, request: Request) -> 
         return std::future::pending().await;
     }
     let status = StatusCode::from_u16(status).unwrap();
-    (status, [(LOCATION, "/elsewhere")], format!("answer {}\u{0}", status.as_u16())).into_response()
+    let retry_after = if status == StatusCode::TOO_MANY_REQUESTS { "3600" } else { "0" };
+    (status, [(LOCATION, "/elsewhere"), (RETRY_AFTER, retry_after)], format!("answer {}\u{0}", status.as_u16()))
+        .into_response()
 }

@@ -34,6 +34,8 @@ on_both_modes!(
     i17_a_receiver_that_hangs_delays_no_other,
     i17_more_receivers_that_hang_than_there_are_slots_delay_no_other,
     i17_an_endpoint_whose_attempts_fail_for_the_set_time_is_disabled_with_an_event,
+    i17_a_receiver_that_wants_no_events_any_more_disables_its_endpoint,
+    i17_a_receiver_says_after_which_pause_it_wants_the_next_attempt,
     i17_one_delivery_or_a_span_is_sent_again_with_its_id,
     i17_an_endpoint_is_tested_whichever_types_it_chose,
     s4_no_private_address_is_connected_to_unless_the_settings_allow_it,
@@ -334,7 +336,7 @@ async fn i17_an_endpoint_whose_attempts_fail_for_the_set_time_is_disabled_with_a
     post_message(&fixture).await;
     wait_for("the first failure", || async { get(&fixture.account, &endpoint.id).await.unwrap().failing_since_time })
         .await;
-    fixture.service.clock.advance(HOUR).unwrap();
+    fixture.service.clock.advance(2 * HOUR).unwrap();
     let disabled = wait_for("the endpoint to be disabled", || async {
         Some(get(&fixture.account, &endpoint.id).await.unwrap()).filter(|endpoint| !endpoint.enabled)
     })
@@ -353,6 +355,36 @@ async fn i17_an_endpoint_whose_attempts_fail_for_the_set_time_is_disabled_with_a
     let enabled = update(&fixture.account, enable).await.unwrap();
     assert!(enabled.enabled && !enabled.disabled_by_failures && enabled.failing_since_time.is_none(), "{enabled:?}");
     fixture.service.clock.advance(8 * HOUR).unwrap();
+    logged(&fixture.account, &endpoint.id, WebhookDeliveryStatus::Sent, 1).await;
+}
+
+async fn i17_a_receiver_that_wants_no_events_any_more_disables_its_endpoint(mode: Mode) {
+    let (fixture, receiver) = (start(mode).await, Receiver::start(&[410]).await);
+    let (endpoint, _) = endpoint(&fixture.account, &receiver.url("/")).await;
+    post_message(&fixture).await;
+    let disabled = wait_for("the endpoint to be disabled", || async {
+        Some(get(&fixture.account, &endpoint.id).await.unwrap()).filter(|endpoint| !endpoint.enabled)
+    })
+    .await;
+    assert!(disabled.disabled_by_failures, "{disabled:?}");
+    let events = fixture.service.appended::<WebhookEndpointDisabled>().await;
+    assert_eq!(events, [WebhookEndpointDisabled { webhook_endpoint_id: endpoint.id.clone() }]);
+    let waiting = log(&fixture.account, &endpoint.id).await.pop().unwrap();
+    assert_eq!((waiting.status(), waiting.attempt_count), (WebhookDeliveryStatus::Queued, 1));
+    assert_eq!(waiting.failure, "the receiver answered 410; the endpoint was disabled");
+}
+
+async fn i17_a_receiver_says_after_which_pause_it_wants_the_next_attempt(mode: Mode) {
+    let (fixture, receiver) = (start(mode).await, Receiver::start(&[429]).await);
+    let (endpoint, _) = endpoint(&fixture.account, &receiver.url("/")).await;
+    post_message(&fixture).await;
+    let attempted = wait_for("the attempt", || async {
+        log(&fixture.account, &endpoint.id).await.pop().filter(|delivery| delivery.attempt_count == 1)
+    })
+    .await;
+    let (last, next) = (attempted.last_attempt_time.unwrap(), attempted.next_attempt_time.unwrap());
+    assert_eq!((next.seconds - last.seconds, next.nanos), (3600, last.nanos));
+    fixture.service.clock.advance(HOUR).unwrap();
     logged(&fixture.account, &endpoint.id, WebhookDeliveryStatus::Sent, 1).await;
 }
 
