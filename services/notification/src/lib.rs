@@ -140,7 +140,10 @@ impl Service for App {
             linked: Arc::new(web::Answers::new()),
             installation_secret: context.secret.clone(),
             public_events: PublicEvents::try_new()?,
-            receiver_networks: Arc::new(ReceiverNetworks::try_new(&settings.webhooks.allowed_networks)?),
+            receiver_networks: Arc::new(ReceiverNetworks::try_new(
+                &settings.webhooks.allowed_networks,
+                &settings.webhooks.refused_networks,
+            )?),
             webhook_accounts: WebhookAccounts::default(),
             webhooks_due: Arc::default(),
             attempts: AttemptCounter::new(),

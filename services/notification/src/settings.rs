@@ -303,6 +303,9 @@ pub struct WebhookSettings {
     /// Networks in CIDR notation, such as `10.0.0.0/8`, that receivers may be in although they are private, loopback or link-local.
     #[serde(deserialize_with = "frontdesk_settings::list::deserialize")]
     pub allowed_networks: Vec<String>,
+    /// Networks that receivers must not be in although they are public or allowed, such as those of this installation's own services.
+    #[serde(deserialize_with = "frontdesk_settings::list::deserialize")]
+    pub refused_networks: Vec<String>,
     /// Maximum number of endpoints of one account.
     pub endpoints_per_account: u64,
     /// Maximum number of events that are posted at the same time by one replica to endpoints that answer quickly. Slow ones have four times as
@@ -334,6 +337,7 @@ impl Default for WebhookSettings {
         Self {
             allow_http: false,
             allowed_networks: Vec::new(),
+            refused_networks: Vec::new(),
             endpoints_per_account: 20,
             deliveries_at_once: 64,
             deliveries_per_endpoint: 4,

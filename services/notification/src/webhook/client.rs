@@ -47,6 +47,7 @@ pub(crate) struct WebhookRequest {
 pub(crate) struct WebhookClient {
     client: Client,
     networks: Arc<ReceiverNetworks>,
+    allow_http: bool,
     timeout: Duration,
 }
 
@@ -57,7 +58,7 @@ struct RefusedAddress;
 impl fmt::Display for RefusedAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(
-            "the host has no address that webhooks may connect to, only private, loopback or link-local ones",
+            "the host has no address that webhooks may connect to: it is not known, or its addresses are not public",
         )
     }
 }
@@ -83,7 +84,8 @@ impl Resolve for Resolver {
                 drop(permit);
                 found
             });
-            let found: Vec<SocketAddr> = lookup.await??;
+            // A name that is not known has the same text, so that no account learns which names only this network knows.
+            let found: Vec<SocketAddr> = lookup.await.ok().and_then(Result::ok).unwrap_or_default();
             let usable: Vec<SocketAddr> = found.into_iter().filter(|address| networks.allow(address.ip())).collect();
             if usable.is_empty() {
                 return Err(RefusedAddress.into());
@@ -109,7 +111,7 @@ impl WebhookClient {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .tcp_nodelay(true)
             .build()?;
-        Ok(Self { client, networks, timeout: settings.timeout })
+        Ok(Self { client, networks, allow_http: settings.allow_http, timeout: settings.timeout })
     }
 
     /// Posts an event. It takes no longer than the setting `timeout` and a second.
@@ -131,6 +133,10 @@ impl WebhookClient {
 
     async fn send(&self, request: WebhookRequest) -> Result<Response, String> {
         let url = Url::parse(&request.url).map_err(|_| "the address of the endpoint is not valid".to_owned())?;
+        // The setting may have changed since the endpoint was created.
+        if url.scheme() != "https" && !self.allow_http {
+            return Err("the address of the endpoint is not https".into());
+        }
         // The client asks no resolver for a host that is an address.
         if target::literal(&url).is_some_and(|address| !self.networks.allow(address)) {
             return Err(RefusedAddress.to_string());

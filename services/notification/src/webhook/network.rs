@@ -1,5 +1,5 @@
-//! Which addresses receivers may have: public ones, and those in networks that the settings allow. Every connection is checked, after the
-//! name was resolved, so that no request reaches what only this installation's network can reach (rule S4).
+//! Which addresses receivers may have: public ones, and those in networks that the settings allow, without those that they refuse. Every
+//! connection is checked, after the name was resolved, so that no request reaches what only this installation's network can reach (rule S4).
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -49,7 +49,7 @@ const fn v6([a, b]: [u16; 2], prefix: u32) -> Network {
 
 /// The text is no network.
 #[derive(Debug, thiserror::Error)]
-#[error("notification.webhooks.allowed_networks: {0:?} is no network in CIDR notation, such as 10.0.0.0/8 or fd00::/8")]
+#[error("notification.webhooks: {0:?} is no network in CIDR notation, such as 10.0.0.0/8 or fd00::/8")]
 pub(crate) struct InvalidNetwork(String);
 
 impl FromStr for Network {
@@ -89,18 +89,23 @@ fn is_public(address: IpAddr) -> bool {
 
 /// The addresses that receivers may have.
 #[derive(Clone, Debug)]
-pub(crate) struct ReceiverNetworks(Vec<Network>);
+pub(crate) struct ReceiverNetworks {
+    allowed: Vec<Network>,
+    refused: Vec<Network>,
+}
 
 impl ReceiverNetworks {
-    /// Public addresses, and those in these networks.
-    pub(crate) fn try_new(allowed: &[String]) -> Result<Self, InvalidNetwork> {
-        Ok(Self(allowed.iter().map(|text| text.parse()).collect::<Result<_, _>>()?))
+    /// Public addresses, and those in the networks `allowed`, but none in the networks `refused`.
+    pub(crate) fn try_new(allowed: &[String], refused: &[String]) -> Result<Self, InvalidNetwork> {
+        let parse = |texts: &[String]| texts.iter().map(|text| text.parse::<Network>()).collect::<Result<Vec<_>, _>>();
+        Ok(Self { allowed: parse(allowed)?, refused: parse(refused)? })
     }
 
     /// Returns whether a receiver may have this address. An IPv4 address in the form of IPv6 is that IPv4 address.
     pub(crate) fn allow(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        is_public(address) || self.0.iter().any(|network| network.contains(address))
+        let is_in = |networks: &[Network]| networks.iter().any(|network| network.contains(address));
+        !is_in(&self.refused) && (is_public(address) || is_in(&self.allowed))
     }
 }
 
@@ -109,8 +114,13 @@ mod tests {
     use super::*;
 
     fn allows(networks: &[&str], address: &str) -> bool {
-        let networks: Vec<String> = networks.iter().map(|network| (*network).to_owned()).collect();
-        ReceiverNetworks::try_new(&networks).unwrap().allow(address.parse().unwrap())
+        allows_without(networks, &[], address)
+    }
+
+    fn allows_without(allowed: &[&str], refused: &[&str], address: &str) -> bool {
+        let [allowed, refused] = [allowed, refused]
+            .map(|networks| networks.iter().map(|network| (*network).to_owned()).collect::<Vec<String>>());
+        ReceiverNetworks::try_new(&allowed, &refused).unwrap().allow(address.parse().unwrap())
     }
 
     #[test]
@@ -158,7 +168,15 @@ mod tests {
         assert!(allows(&["fd00::/8"], "fd12::1") && allows(&["::1/128"], "::1") && allows(&["0.0.0.0/0"], "10.0.0.1"));
         assert!(!allows(&["127.0.0.0/8"], "10.0.0.1") && !allows(&["0.0.0.0/0"], "::1"));
         for wrong in ["", "10.0.0.0", "10.0.0.0/33", "::/129", "localhost/8", "10.0.0.0/x", "10.0.0.0/-1"] {
-            assert!(ReceiverNetworks::try_new(&[wrong.to_owned()]).is_err(), "{wrong}");
+            assert!(ReceiverNetworks::try_new(&[wrong.to_owned()], &[]).is_err(), "{wrong}");
+            assert!(ReceiverNetworks::try_new(&[], &[wrong.to_owned()]).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn s4_a_refused_network_is_refused_though_it_is_public_or_allowed() {
+        assert!(!allows_without(&[], &["8.8.0.0/16"], "8.8.8.8") && allows_without(&[], &["8.8.0.0/16"], "8.9.8.8"));
+        assert!(!allows_without(&["10.0.0.0/8"], &["10.1.0.0/16"], "::ffff:10.1.2.3"));
+        assert!(allows_without(&["10.0.0.0/8"], &["10.1.0.0/16"], "10.2.0.1"));
     }
 }

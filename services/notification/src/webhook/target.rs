@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, allow_http: bool) -> Result<String, &'static str> {
-        check_url(text, &ReceiverNetworks::try_new(&[]).unwrap(), allow_http)
+        check_url(text, &ReceiverNetworks::try_new(&[], &[]).unwrap(), allow_http)
     }
 
     #[test]

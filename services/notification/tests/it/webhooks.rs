@@ -467,9 +467,21 @@ async fn s4_no_private_address_is_connected_to_unless_the_settings_allow_it(mode
     send_test(&fixture.account, &endpoint.id).await.unwrap();
     logged(&fixture.account, &endpoint.id, WebhookDeliveryStatus::Failed, 2).await;
     assert!(receiver.received().is_empty());
-    let http = start_with(mode, WebhookSettings { allow_http: false, ..local() }).await;
-    let refused = create(&http.account, create_request("http://hooks.example/")).await.unwrap_err();
+    let https = start_with(mode, WebhookSettings { allow_http: false, max_attempts: 1, ..local() }).await;
+    let refused = create(&https.account, create_request("http://hooks.example/")).await.unwrap_err();
     assert_eq!(reason(&refused), "INVALID_FIELDS");
+    let (endpoint, _) = self::endpoint(&https.account, "https://hooks.example/").await;
+    https.execute(&sql).await;
+    send_test(&https.account, &endpoint.id).await.unwrap();
+    let failed = logged(&https.account, &endpoint.id, WebhookDeliveryStatus::Failed, 1).await.remove(0);
+    assert_eq!(failed.failure, "the address of the endpoint is not https");
+
+    // What is refused goes before what is allowed.
+    let refused_networks = vec!["127.0.0.0/8".to_owned()];
+    let fixture = start_with(mode, WebhookSettings { refused_networks, ..local() }).await;
+    let refused = create(&fixture.account, create_request(&receiver.url("/"))).await.unwrap_err();
+    assert_eq!(reason(&refused), "INVALID_FIELDS");
+    assert!(receiver.received().is_empty());
 }
 
 async fn s4_a_redirect_is_not_followed(mode: Mode) {
