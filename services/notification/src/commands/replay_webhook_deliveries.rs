@@ -19,16 +19,16 @@ pub(crate) async fn replay_webhook_deliveries(
     span: ReplaySpan,
 ) -> Result<(u64, Option<Time>), NotificationError> {
     let mut tx = app.db.begin_for(caller.account).await?;
-    store::webhook_endpoints::find_for_update(&tx, caller.account, id)
+    let endpoint = store::webhook_endpoints::find_for_update(&tx, caller.account, id)
         .await?
         .ok_or(NotificationError::NotFound("webhook endpoint"))?;
     if let Some(first) = key.claim::<(u64, Option<Time>)>(&tx).await? {
         return Ok(first);
     }
-    let end = store::webhook_deliveries::find_time_of(&tx, caller.account, id, &span, MAX_REPLAYED).await?;
+    let end = store::webhook_deliveries::find_time_of(&tx, &endpoint, &span, MAX_REPLAYED).await?;
     let part = ReplaySpan { ends_at: end.or(span.ends_at), ..span };
     let now = tx.now().await?;
-    let replayed = (store::webhook_deliveries::replay(&tx, caller.account, id, &part, now).await?, end);
+    let replayed = (store::webhook_deliveries::replay(&tx, &endpoint, &part, now).await?, end);
     key.store_result(&tx, &replayed).await?;
     tx.on_commit(app.wake_webhooks());
     tx.commit().await?;

@@ -53,7 +53,7 @@ CREATE TABLE webhook_deliveries (
     CONSTRAINT webhook_deliveries_pk PRIMARY KEY (id),
     CONSTRAINT webhook_deliveries_once UNIQUE (endpoint_id, event_id)
 );
-CREATE INDEX webhook_deliveries_due ON webhook_deliveries (endpoint_id, due_at) WHERE status = 'QUEUED';
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (endpoint_id, due_at, id) WHERE status = 'QUEUED';
 CREATE INDEX webhook_deliveries_in_order ON webhook_deliveries (endpoint_id, source, aggregate_id, aggregate_version)
     WHERE status = 'QUEUED';
 CREATE INDEX webhook_deliveries_newest ON webhook_deliveries (endpoint_id, created_at, id);

@@ -123,6 +123,8 @@ pub(crate) async fn list_due_for_update(
     }
     let rows = query
         .order_by_asc(Column::DueAt)
+        // Those that were queued, or are sent again, at the same moment.
+        .order_by_asc(Column::Id)
         .limit(limit as u64)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .all(tx.conn())
@@ -174,9 +176,14 @@ async fn fail(tx: &Tx, deliveries: Select<Entity>, limit: u64) -> Result<u64, Db
     Ok(failed.rows_affected)
 }
 
-/// The condition for the deliveries of a span. Those in progress are not among them.
-fn is_in(span: &ReplaySpan) -> Condition {
+/// The condition for the deliveries of a span. Those in progress are not among them, nor, where the endpoint wants order, those that were never
+/// attempted: they may wait for an earlier event, and are sent anyway.
+fn is_in(endpoint: &WebhookEndpoint, span: &ReplaySpan) -> Condition {
     let mut condition = Condition::all().add(Column::Claimed.eq(false));
+    if endpoint.ordered {
+        let is_queued = Column::Status.eq(WebhookDeliveryStatus::Queued.as_str());
+        condition = condition.add(Condition::all().add(is_queued).add(Column::AttemptCount.eq(0)).not());
+    }
     if let Some(at) = span.starts_at {
         condition = condition.add(Column::CreatedAt.gte(at));
     }
@@ -192,13 +199,12 @@ fn is_in(span: &ReplaySpan) -> Condition {
 /// Returns when the delivery of a span was created that has `number` before it. None: it does not have as many.
 pub(crate) async fn find_time_of(
     tx: &Tx,
-    account: AccountId,
-    endpoint: Uuid,
+    endpoint: &WebhookEndpoint,
     span: &ReplaySpan,
     number: u64,
 ) -> Result<Option<Time>, DbErr> {
-    of_endpoint(account, endpoint)
-        .filter(is_in(span))
+    of_endpoint(endpoint.account, endpoint.id)
+        .filter(is_in(endpoint, span))
         .select_only()
         .column(Column::CreatedAt)
         .order_by_asc(Column::CreatedAt)
@@ -211,17 +217,11 @@ pub(crate) async fn find_time_of(
 }
 
 /// Sends the deliveries of a span again. Returns their number.
-pub(crate) async fn replay(
-    tx: &Tx,
-    account: AccountId,
-    endpoint: Uuid,
-    span: &ReplaySpan,
-    now: Time,
-) -> Result<u64, DbErr> {
+pub(crate) async fn replay(tx: &Tx, endpoint: &WebhookEndpoint, span: &ReplaySpan, now: Time) -> Result<u64, DbErr> {
     let replayed = Entity::update_many()
-        .filter(Column::AccountId.eq(account))
-        .filter(Column::EndpointId.eq(endpoint))
-        .filter(is_in(span))
+        .filter(Column::AccountId.eq(endpoint.account))
+        .filter(Column::EndpointId.eq(endpoint.id))
+        .filter(is_in(endpoint, span))
         .col_expr(Column::Status, Expr::value(WebhookDeliveryStatus::Queued.as_str()))
         .col_expr(Column::Failures, Expr::value(0))
         .col_expr(Column::DueAt, Expr::value(now.0))

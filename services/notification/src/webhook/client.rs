@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{ReceiverNetworks, target};
 use crate::{domain::WebhookOutcome, settings::WebhookSettings};
 
-/// Maximum size of the part of an answer that is read and stored (bytes).
+/// Maximum size of the part of an answer that is stored (bytes).
 const MAX_BODY: usize = 1024;
 /// How long the body of an answer is waited for after its status.
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -173,9 +173,16 @@ async fn first_bytes(response: &mut Response) -> String {
     };
     // A receiver that does not end its body has confirmed the event with its status.
     let _ = timeout(BODY_TIMEOUT, read).await;
-    bytes.truncate(MAX_BODY);
-    let text = String::from_utf8_lossy(&bytes);
-    text.chars().filter(|character| !character.is_control() || *character == '\n').collect()
+    beginning(&bytes)
+}
+
+/// Returns the beginning of a text, without control characters.
+fn beginning(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes.get(..MAX_BODY).unwrap_or(bytes));
+    let mut text: String = text.chars().filter(|character| !character.is_control() || *character == '\n').collect();
+    // Each byte that is no UTF-8 became three.
+    text.truncate(text.floor_char_boundary(MAX_BODY));
+    text
 }
 
 /// The error with its causes, which the HTTP client leaves out of its text.
@@ -183,4 +190,17 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
     text.chars().filter(|character| !character.is_control()).take(MAX_FAILURE).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i17_no_more_than_1024_bytes_of_an_answer_are_stored() {
+        assert_eq!(beginning(b"words\0\n"), "words\n");
+        assert_eq!(beginning(&[b'a'; 2_000]).len(), 1_024);
+        let cut = beginning(&[0xff; 2_000]);
+        assert_eq!((cut.len(), cut.chars().count()), (1_023, 341));
+    }
 }

@@ -37,6 +37,7 @@ on_both_modes!(
     i17_a_receiver_that_wants_no_events_any_more_disables_its_endpoint,
     i17_a_receiver_says_after_which_pause_it_wants_the_next_attempt,
     i17_one_delivery_or_a_span_is_sent_again_with_its_id,
+    i17_a_span_that_is_sent_again_leaves_what_waits_for_an_earlier_event,
     i17_an_endpoint_is_tested_whichever_types_it_chose,
     s4_no_private_address_is_connected_to_unless_the_settings_allow_it,
     s4_a_redirect_is_not_followed,
@@ -426,6 +427,33 @@ async fn i17_one_delivery_or_a_span_is_sent_again_with_its_id(mode: Mode) {
     assert_eq!(received[3].id, failed.event_id);
     let none = ReplayWebhookDeliveriesRequest { end_time: sent.create_time, ..span(false) };
     assert_eq!(webhooks.replay_webhook_deliveries(none).await.unwrap().into_inner().replayed_count, 0);
+}
+
+async fn i17_a_span_that_is_sent_again_leaves_what_waits_for_an_earlier_event(mode: Mode) {
+    let (fixture, receiver) = (start(mode).await, Receiver::start(&[]).await);
+    let request = CreateWebhookEndpointRequest { ordered: true, ..create_request(&receiver.url("/")) };
+    let endpoint = create(&fixture.account, request).await.unwrap().webhook_endpoint.unwrap();
+    let aggregate = new_id().to_string();
+    let version = |version: i32| Event {
+        aggregate_id: aggregate.clone(),
+        version,
+        ..event("conversation", fixture.account.id, &MessagePosted::default())
+    };
+    publish(&fixture, &version(1)).await;
+    logged(&fixture.account, &endpoint.id, WebhookDeliveryStatus::Sent, 1).await;
+    publish(&fixture, &version(3)).await;
+    let span = ReplayWebhookDeliveriesRequest {
+        webhook_endpoint_id: endpoint.id.clone(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let replayed = fixture.account.webhooks().replay_webhook_deliveries(span).await.unwrap().into_inner();
+    assert_eq!(replayed.replayed_count, 1);
+    receiver.wait_for(2).await;
+    publish(&fixture, &version(2)).await;
+    let received = receiver.wait_for(4).await;
+    let versions: Vec<i64> = received.iter().map(|request| request.json()["version"].as_i64().unwrap()).collect();
+    assert_eq!(versions, [1, 1, 2, 3]);
 }
 
 async fn i17_an_endpoint_is_tested_whichever_types_it_chose(mode: Mode) {
