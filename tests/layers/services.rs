@@ -192,7 +192,7 @@ fn a_command_calls_no_command() {
 
 /// Transactions over all accounts among commands, queries and handlers: work of the service itself, on events, timers
 /// and deliveries, which span accounts.
-const ACROSS_ACCOUNTS: [&str; 20] = [
+const ACROSS_ACCOUNTS: [&str; 21] = [
     "assignment/src/commands/give_back_conversations.rs",
     "assignment/src/commands/record_closes.rs",
     "assignment/src/commands/route_account.rs",
@@ -210,6 +210,7 @@ const ACROSS_ACCOUNTS: [&str; 20] = [
     "notification/src/commands/compose_delivery.rs",
     "notification/src/commands/decide_transcript.rs",
     "notification/src/commands/forget_mails.rs",
+    "notification/src/commands/forget_webhook_endpoints.rs",
     "notification/src/commands/queue_webhooks.rs",
     "notification/src/commands/record_webhook.rs",
     "notification/src/commands/renew_claim.rs",

@@ -35,7 +35,7 @@ pub(crate) async fn clear_failing_since(tx: &Tx, account: AccountId, id: Uuid) -
         .filter(Column::Id.eq(id))
         .filter(Column::AccountId.eq(account))
         .filter(Column::FailingSince.is_not_null())
-        .col_expr(Column::FailingSince, Expr::value(None::<i64>))
+        .col_expr(Column::FailingSince, Expr::value(None::<Time>))
         .exec(tx.conn())
         .await?;
     Ok(())
@@ -152,7 +152,7 @@ pub(crate) async fn list_due<C: ConnectionTrait>(db: &C, now: Time) -> Result<Ve
     Ok(rows.into_iter().map(|(id, since)| DueEndpoint { id, is_failing: since.is_some() }).collect())
 }
 
-/// Returns those of these endpoints that are enabled.
+/// Returns those of these endpoints that are enabled, of accounts that are in use.
 pub(crate) async fn list_enabled_of(
     tx: &Tx,
     ids: impl IntoIterator<Item = Uuid>,
@@ -161,6 +161,7 @@ pub(crate) async fn list_enabled_of(
         .filter(Column::Id.is_in(ids))
         .filter(Column::Enabled.eq(true))
         .filter(Column::DeletedAt.is_null())
+        .filter(Column::AccountId.not_in_subquery(frontdesk_db::accounts_not_in_use()))
         .all(tx.conn())
         .await?;
     Ok(rows.into_iter().map(to_domain).collect())

@@ -1,10 +1,7 @@
 //! Which addresses receivers may have: public ones, and those in networks that the settings allow, without those that they refuse. Every
 //! connection is checked, after the name was resolved, so that no request reaches what only this installation's network can reach (rule S4).
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    str::FromStr,
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A network in CIDR notation, such as `10.0.0.0/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,23 +46,22 @@ const fn v6([a, b]: [u16; 2], prefix: u32) -> Network {
 
 /// The text is no network.
 #[derive(Debug, thiserror::Error)]
-#[error("notification.webhooks: {0:?} is no network in CIDR notation, such as 10.0.0.0/8 or fd00::/8")]
-pub(crate) struct InvalidNetwork(String);
-
-impl FromStr for Network {
-    type Err = InvalidNetwork;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parsed = || {
-            let (address, prefix) = text.trim().split_once('/')?;
-            let network = Self { address: address.parse().ok()?, prefix: prefix.parse().ok()? };
-            (network.prefix <= bits(network.address).0).then_some(network)
-        };
-        parsed().ok_or_else(|| InvalidNetwork(text.to_owned()))
-    }
-}
+#[error("notification.webhooks.{0}: {1:?} is no network in CIDR notation, such as 10.0.0.0/8 or fd00::/8")]
+pub(crate) struct InvalidNetwork(&'static str, String);
 
 impl Network {
+    fn parse(text: &str) -> Option<Self> {
+        let (address, prefix) = text.trim().split_once('/')?;
+        let network = Self { address: address.parse().ok()?, prefix: prefix.parse().ok()? };
+        (network.prefix <= bits(network.address).0).then_some(network)
+    }
+
+    /// Reads the networks of a setting.
+    fn parse_all(setting: &'static str, texts: &[String]) -> Result<Vec<Self>, InvalidNetwork> {
+        let parse = |text: &String| Self::parse(text).ok_or_else(|| InvalidNetwork(setting, text.clone()));
+        texts.iter().map(parse).collect()
+    }
+
     fn contains(&self, address: IpAddr) -> bool {
         let ((size, network), (other_size, address)) = (bits(self.address), bits(address));
         size == other_size && (network ^ address).checked_shr(size - self.prefix).unwrap_or(0) == 0
@@ -97,8 +93,10 @@ pub(crate) struct ReceiverNetworks {
 impl ReceiverNetworks {
     /// Public addresses, and those in the networks `allowed`, but none in the networks `refused`.
     pub(crate) fn try_new(allowed: &[String], refused: &[String]) -> Result<Self, InvalidNetwork> {
-        let parse = |texts: &[String]| texts.iter().map(|text| text.parse::<Network>()).collect::<Result<Vec<_>, _>>();
-        Ok(Self { allowed: parse(allowed)?, refused: parse(refused)? })
+        Ok(Self {
+            allowed: Network::parse_all("allowed_networks", allowed)?,
+            refused: Network::parse_all("refused_networks", refused)?,
+        })
     }
 
     /// Returns whether a receiver may have this address. An IPv4 address in the form of IPv6 is that IPv4 address.
