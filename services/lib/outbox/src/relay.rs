@@ -33,7 +33,8 @@ const OUTBOX: Uuid = Uuid::nil();
 pub fn relay(source: &'static str, db: Db, bus: Bus, shutdown: CancellationToken) -> impl Future<Output = ()> + Send {
     let notifier = bus.change_notifier(source);
     let holder = db.new_id();
-    let relay = Relay { source, db, bus, notifier, shutdown, lost: watch::Sender::new(false) };
+    let (lost, drained) = (watch::Sender::new(false), watch::Sender::new(false));
+    let relay = Relay { source, db, bus, notifier, shutdown, lost, drained };
     async move {
         while !relay.shutdown.is_cancelled() {
             match Lease::acquire(&relay.db, lease_name(source), holder).await {
@@ -88,6 +89,8 @@ struct Relay {
     shutdown: CancellationToken,
     /// Whether lost events are to be published again.
     lost: watch::Sender<bool>,
+    /// Whether no event was waiting at the last look.
+    drained: watch::Sender<bool>,
 }
 
 impl Relay {
@@ -140,6 +143,7 @@ impl Relay {
                 }
                 Ok(Published::Events(published)) => {
                     failures = 0;
+                    self.drained.send_replace(true);
                     if published > 0 {
                         let earlier = published_at.replace(began);
                         if published > 1 || earlier.is_some_and(|earlier| began - earlier < 2 * BATCH_INTERVAL) {
@@ -151,6 +155,7 @@ impl Relay {
                 Err(error) => {
                     failures += 1;
                     publisher.reset();
+                    self.drained.send_replace(false);
                     is_stale = matches!(error, BusError::Store(_));
                     // The broker may have lost events, or its stream, and be back before the next attempt.
                     checked = None;
@@ -216,6 +221,7 @@ impl Relay {
                 !was_lost
             });
         if is_new {
+            self.drained.send_replace(false);
             // As far as one part goes, lost events precede the new ones of their aggregates.
             let first = republish_part(&self.db, &self.bus, &lease.key);
             if let Ok(Err(error)) = tokio::time::timeout(RENEW_INTERVAL, first).await {
@@ -225,11 +231,11 @@ impl Relay {
         Ok(Some(found.last_sequence))
     }
 
-    /// Publishes lost events again while this replica leads, part by part beside new events. A failure delays the next part, never
+    /// Publishes lost events again while this replica leads: part by part, each when no event waits. A failure delays the next part, never
     /// publishing.
     async fn republish(&self, lease: &LeaseKey) {
-        let mut lost = self.lost.subscribe();
-        while lost.wait_for(|lost| *lost).await.is_ok() {
+        let (mut lost, mut drained) = (self.lost.subscribe(), self.drained.subscribe());
+        while lost.wait_for(|lost| *lost).await.is_ok() && drained.wait_for(|drained| *drained).await.is_ok() {
             self.lost.send_replace(false);
             match republish_part(&self.db, &self.bus, lease).await {
                 Ok(Part::Done) => continue,
