@@ -33,7 +33,7 @@ impl BotSessionEventService for Events {
 
 fn to_response(EventUpdate { update, cursor }: EventUpdate) -> SubscribeBotSessionEventsResponse {
     let update = match update {
-        Update::Published(event) => response::Update::Published(event),
+        Update::Published(event) => response::Update::Published(*event),
         Update::CaughtUp => response::Update::CaughtUp(CaughtUp {}),
         Update::Heartbeat => response::Update::Heartbeat(Heartbeat {}),
     };

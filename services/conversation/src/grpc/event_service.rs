@@ -34,7 +34,7 @@ impl ConversationEventService for Events {
 
 fn to_response(EventUpdate { update, cursor }: EventUpdate) -> SubscribeConversationEventsResponse {
     let update = match update {
-        Update::Published(event) => response::Update::Published(event),
+        Update::Published(event) => response::Update::Published(*event),
         Update::CaughtUp => response::Update::CaughtUp(CaughtUp {}),
         Update::Heartbeat => response::Update::Heartbeat(Heartbeat {}),
     };

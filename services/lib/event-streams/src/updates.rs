@@ -28,7 +28,7 @@ pub struct EventUpdate {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Update {
     /// An event.
-    Published(Event),
+    Published(Box<Event>),
     /// All events that were published before the stream began have been sent.
     CaughtUp,
     /// The stream is alive.
@@ -126,7 +126,7 @@ impl LiveUpdates for Updates {
     async fn next(&mut self) -> Result<EventUpdate, Status> {
         loop {
             if let Some(event) = self.next_match() {
-                return self.with_cursor(Update::Published(event));
+                return self.with_cursor(Update::Published(Box::new(event)));
             }
             if self.position < self.reads_to {
                 let batch = self.read().await?;

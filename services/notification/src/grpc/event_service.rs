@@ -34,7 +34,7 @@ impl NotificationEventService for Events {
 
 fn to_response(EventUpdate { update, cursor }: EventUpdate) -> SubscribeNotificationEventsResponse {
     let update = match update {
-        Update::Published(event) => response::Update::Published(event),
+        Update::Published(event) => response::Update::Published(*event),
         Update::CaughtUp => response::Update::CaughtUp(CaughtUp {}),
         Update::Heartbeat => response::Update::Heartbeat(Heartbeat {}),
     };

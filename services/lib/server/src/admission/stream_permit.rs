@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use frontdesk_api::deadlines::CallDeadlines;
+use frontdesk_api::deadlines::{CallDeadlines, StreamEndReason};
 use http::Response;
 use http_body::{Frame, SizeHint};
 use tokio::{sync::oneshot, time::Instant};
@@ -35,7 +35,11 @@ pub(super) fn hold_stream_permit(
 ) -> Response<Body> {
     let Some(permit) = permit else { return response };
     let unread = UnreadPart::default();
-    let progress = ReadProgress { end: deadlines.stream + READ_TIMEOUT, unread: unread.clone() };
+    let progress = ReadProgress {
+        end: deadlines.stream + READ_TIMEOUT,
+        is_callers: matches!(deadlines.stream_end, StreamEndReason::Deadline),
+        unread: unread.clone(),
+    };
     let deadline = ReadDeadline::of_stream(progress, peer);
     response.map(|body| Body::new(StreamBody { body, unread, _open: (permit, deadline) }))
 }
@@ -83,6 +87,8 @@ impl http_body::Body for StreamBody {
 struct ReadProgress {
     /// When the stream must have been read, unless a part of it has waited since before.
     end: Instant,
+    /// Whether the caller's own deadline ends the stream: nobody reads it afterwards.
+    is_callers: bool,
     unread: UnreadPart,
 }
 
@@ -90,7 +96,8 @@ impl ReadProgress {
     /// When the client must have read more, by what is known now.
     fn deadline(&self) -> Instant {
         let unread = *self.unread.lock().unwrap_or_else(PoisonError::into_inner);
-        unread.filter(|since| *since <= self.end).map_or(self.end, |since| since + UNREAD_TIMEOUT)
+        let unread = unread.filter(|since| *since <= self.end).map_or(self.end, |since| since + UNREAD_TIMEOUT);
+        if self.is_callers { unread.min(self.end) } else { unread }
     }
 
     /// When to look again: a part that begins to wait now is not late before. None: the client is late.
@@ -150,7 +157,6 @@ fn close_unless_read(
 
 #[cfg(test)]
 mod tests {
-    use frontdesk_api::deadlines::StreamEndReason;
     use futures::{StreamExt, stream};
     use http_body_util::{BodyExt, Full};
 
