@@ -9,12 +9,15 @@ mod entity;
 mod handled;
 mod lease;
 mod positions;
+mod progress;
 mod publish;
 mod published;
 mod relay;
 mod republish;
 mod retention;
+mod send;
 mod stream;
+mod waiting;
 
 use frontdesk_db::{AccountId, Sql, Tx};
 use prost::{Message, Name};

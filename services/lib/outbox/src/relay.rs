@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     lease::{ACQUIRE_INTERVAL, Lease, LeaseKey, RENEW_INTERVAL},
-    publish::{Published, Publisher, SAVE_INTERVAL},
+    publish::{BatchEnd, Publisher, SAVE_INTERVAL},
     republish::{Part, republish_part},
     stream::check_stream,
 };
@@ -68,11 +68,11 @@ pub fn relay(source: &'static str, db: Db, bus: Bus, shutdown: CancellationToken
 pub async fn publish_waiting(source: &str, db: &Db, bus: &Bus) -> Result<usize, BusError> {
     let Some(mut lease) = Lease::acquire(db, lease_name(source), db.new_id()).await? else { return Ok(0) };
     let mut publisher = Publisher::load(db, bus, source).await?;
-    let published = publisher.publish_batch(&mut lease).await?;
+    let end = publisher.publish_batch(&mut lease).await?;
     publisher.save(&mut lease).await?;
-    match published {
-        Published::Events(number) => Ok(number),
-        Published::Full | Published::LossFound | Published::LeaseLost => Ok(0),
+    match end {
+        BatchEnd::Events(number) => Ok(number),
+        BatchEnd::Full | BatchEnd::LossFound | BatchEnd::LeaseLost => Ok(0),
     }
 }
 
@@ -127,21 +127,21 @@ impl Relay {
             }
             is_stale = false;
             let wait = match self.tick(lease, &mut publisher, &mut checked, &mut reconnected).await {
-                Ok(Published::LeaseLost) => {
+                Ok(BatchEnd::LeaseLost) => {
                     tracing::warn!(source = self.source, "another replica publishes the events now");
                     return Ok(());
                 }
-                Ok(Published::Full) => {
+                Ok(BatchEnd::Full) => {
                     failures = 0;
                     continue;
                 }
-                Ok(Published::LossFound) => {
+                Ok(BatchEnd::LossFound) => {
                     failures = 0;
                     // The stream may be another one: its state is stored before the first part.
                     checked = None;
                     continue;
                 }
-                Ok(Published::Events(published)) => {
+                Ok(BatchEnd::Events(published)) => {
                     failures = 0;
                     self.drained.send_replace(true);
                     if published > 0 {
@@ -154,7 +154,7 @@ impl Relay {
                 }
                 Err(error) => {
                     failures += 1;
-                    publisher.reset();
+                    publisher.forget_next();
                     self.drained.send_replace(false);
                     is_stale = matches!(error, BusError::Store(_));
                     // The broker may have lost events, or its stream, and be back before the next attempt.
@@ -185,9 +185,9 @@ impl Relay {
         publisher: &mut Publisher<'_>,
         checked: &mut Option<Instant>,
         reconnected: &mut watch::Receiver<u64>,
-    ) -> Result<Published, BusError> {
+    ) -> Result<BatchEnd, BusError> {
         if lease.is_renewal_due() && !lease.renew().await? {
-            return Ok(Published::LeaseLost);
+            return Ok(BatchEnd::LeaseLost);
         }
         // Also between two full batches: a broker that is back may have lost the batch before.
         let is_reconnected = reconnected.has_changed().unwrap_or(false);
@@ -195,9 +195,9 @@ impl Relay {
             reconnected.borrow_and_update();
             // The check compares the stream with what is stored.
             if !publisher.save(lease).await? {
-                return Ok(Published::LeaseLost);
+                return Ok(BatchEnd::LeaseLost);
             }
-            publisher.reset();
+            publisher.forget_next();
             if let Some(last_sequence) = self.check(lease, reconnected).await? {
                 publisher.numbers.last = Some(last_sequence);
             }

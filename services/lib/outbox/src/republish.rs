@@ -9,8 +9,8 @@ use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, 
 use crate::{
     entity,
     lease::LeaseKey,
-    publish::{Numbers, send},
     retention,
+    send::{Numbers, send},
     stream::{self, Model as Stream},
 };
 
@@ -52,7 +52,7 @@ pub(crate) async fn republish_part(db: &Db, bus: &Bus, lease: &LeaseKey) -> Resu
     if let Some(error) = sent.failed {
         return Err(error);
     }
-    if numbers.has_loss() {
+    if numbers.lost_after.is_some() {
         return Err(BusError::Broker("the stream came back shorter".into()));
     }
     // Nothing is stored when another replica leads, or when more was lost meanwhile.

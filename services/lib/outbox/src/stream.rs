@@ -54,9 +54,8 @@ pub(crate) struct Checked {
     pub(crate) has_lost_events: bool,
 }
 
-/// Compares the broker's stream with the events that it acknowledged, and requests that those it no longer has are published
-/// again. None: there is no broker.
-/// `key` is that of the row with what was acknowledged.
+/// Compares the broker's stream with the events that it acknowledged, which the row `key` has, and requests that those it no longer has
+/// are published again. None: there is no broker.
 pub(crate) async fn check_stream(db: &Db, bus: &Bus, source: &str, key: &str) -> Result<Option<Checked>, BusError> {
     // Before the state, which would otherwise be older than an acknowledgement.
     let known = Entity::find_by_id(key).one(db.read()).await?;
@@ -113,7 +112,7 @@ pub(crate) async fn request_again(
 ) -> Result<(), DbErr> {
     let sql =
         "UPDATE outbox_streams SET lost_after = least(CASE WHEN republish_to IS NOT NULL THEN lost_after END, $1),
-             last_sequence = coalesce($3, last_sequence), republish_from = 0,
+             last_sequence = coalesce($3, last_sequence),
              republish_to = (SELECT nullif(published_to, 0) FROM outbox_progress)
          WHERE source = $2 RETURNING lost_after";
     let values: [Value; 3] = [lost_after.into(), key.to_owned().into(), last_sequence.into()];

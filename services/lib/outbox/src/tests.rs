@@ -192,7 +192,7 @@ async fn i17_the_next_batch_has_the_gaps_first_and_then_what_follows() {
     events.insert(&mut tx).await.unwrap();
     tx.commit().await.unwrap();
     let positions: Vec<i64> = rows(&db).await.iter().map(|row| row.position).collect();
-    let waiting = async |published| publish::read_waiting(&db, &published).await.unwrap();
+    let waiting = async |published| waiting::read_waiting(&db, &published).await.unwrap();
     let versions = |rows: &[Model]| rows.iter().map(|row| row.version).collect::<Vec<_>>();
 
     let all = waiting(Positions::default()).await;
