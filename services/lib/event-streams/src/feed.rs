@@ -101,21 +101,20 @@ impl Feed {
         let mut read_to = None;
         while !shutdown.is_cancelled() {
             published.borrow_and_update();
-            let wait = match self.read_new(&db, &mut read_to).await {
+            let (wait, has_failed) = match self.read_new(&db, &mut read_to).await {
                 Ok(true) => continue,
-                Ok(false) => LOOK_INTERVAL,
+                Ok(false) => (LOOK_INTERVAL, false),
                 Err(error) => {
                     tracing::warn!(source, %error, "new events were not read for their streams; trying again");
-                    ERROR_DELAY
+                    (ERROR_DELAY, true)
                 }
             };
-            let is_waiting = wait == LOOK_INTERVAL;
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}
-                () = self.joined.notified(), if is_waiting => {}
+                () = self.joined.notified(), if !has_failed => {}
                 // Nothing is read while no account has streams.
-                Ok(()) = published.changed(), if is_waiting && read_to.is_some() => tokio::time::sleep(COLLECT_FOR).await,
+                Ok(()) = published.changed(), if !has_failed && read_to.is_some() => tokio::time::sleep(COLLECT_FOR).await,
             }
         }
     }
