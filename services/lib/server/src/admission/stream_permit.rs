@@ -15,10 +15,7 @@ use tokio::{sync::oneshot, time::Instant};
 use tonic::{Status, body::Body};
 
 use super::pool::Permit;
-use crate::{
-    PeerInfo,
-    listener::{reset_at, reset_when},
-};
+use crate::{PeerInfo, listener::reset_when};
 
 /// How long after a stream's end, or after an answer, the client may take to read it.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -116,18 +113,24 @@ pub(super) struct ReadDeadline {
 impl ReadDeadline {
     /// At the deadline a call of HTTP/2 is reset, and the connection of a call of HTTP/1.1 is closed.
     pub(super) fn new(deadline: Instant, peer: Option<PeerInfo>, what: &'static str) -> Self {
-        let is_reset = reset_at(deadline, what);
-        let extend = || None;
-        Self { _read: peer.filter(|_| !is_reset).map(|peer| close_unless_read(deadline, extend, peer, what)) }
+        Self::extended(deadline, || None, peer, what)
     }
 
     /// The same when the client is late with reading a stream.
     fn of_stream(progress: ReadProgress, peer: Option<PeerInfo>) -> Self {
-        let what = "a stream";
         let first_look = progress.next_look().unwrap_or_else(Instant::now);
-        let extend = move || progress.next_look();
-        let is_reset = reset_when(first_look, extend.clone(), what);
-        Self { _read: peer.filter(|_| !is_reset).map(|peer| close_unless_read(first_look, extend, peer, what)) }
+        Self::extended(first_look, move || progress.next_look(), peer, "a stream")
+    }
+
+    /// The same with a deadline that `extend` may put off when it has passed.
+    fn extended(
+        deadline: Instant,
+        extend: impl Fn() -> Option<Instant> + Clone + Send + 'static,
+        peer: Option<PeerInfo>,
+        what: &'static str,
+    ) -> Self {
+        let is_reset = reset_when(deadline, extend.clone(), what);
+        Self { _read: peer.filter(|_| !is_reset).map(|peer| close_unless_read(deadline, extend, peer, what)) }
     }
 }
 

@@ -150,8 +150,8 @@ mod tests {
         Body::new(StreamBody::new(stream::iter(pieces.chain([Ok(trailers)]))))
     }
 
-    /// Answers `/large` with an answer that is to be read in time, `/patient` with one that has twice the time and a status, `/open` with a stream that does not end, and anything but `/panic` at
-    /// once.
+    /// Answers `/large` with an answer that is to be read in time, `/patient` with one that has twice the time and a status, `/open`
+    /// with a stream that does not end, and anything but `/panic` at once.
     async fn answer(request: Request<Body>) -> Result<Response<Body>, Infallible> {
         assert!(request.extensions().get::<PeerInfo>().is_some());
         Ok(Response::new(match request.uri().path() {
