@@ -1,11 +1,13 @@
 //! The data of an event as JSON, by the descriptors of the contract.
 
-use frontdesk_clock::Time;
 use frontdesk_proto::{DESCRIPTORS, event::v1::Event};
-use prost_reflect::{DescriptorPool, DynamicMessage, Kind, ReflectMessage, Value};
-use serde_json::{Value as Json, json};
+use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use serde_json::{Value, value::Serializer};
 
 use crate::Failure;
+
+/// Fields have the names of the contract, and numbers are no strings.
+const OPTIONS: SerializeOptions = SerializeOptions::new().use_proto_field_name(true).stringify_64_bit_integers(false);
 
 /// Reads the data of events. Clones share the descriptors.
 #[derive(Clone)]
@@ -17,45 +19,11 @@ impl EventData {
     }
 
     /// The fields that are set. Null: this version does not know the type, or the data is damaged.
-    pub(super) fn json(&self, event: &Event) -> Json {
+    pub(super) fn json(&self, event: &Event) -> Value {
         let bytes = event.data.as_ref().map(|data| data.value.as_slice()).unwrap_or_default();
         let message = self.0.get_message_by_name(&event.r#type);
         let message = message.and_then(|message| DynamicMessage::decode(message, bytes).ok());
-        message.map_or(Json::Null, |message| message_json(&message))
-    }
-}
-
-fn message_json(message: &DynamicMessage) -> Json {
-    if message.descriptor().full_name() == "google.protobuf.Timestamp" {
-        return timestamp_json(message);
-    }
-    let fields = message.fields().map(|(field, value)| (field.name().to_owned(), value_json(&field.kind(), value)));
-    Json::Object(fields.collect())
-}
-
-fn timestamp_json(timestamp: &DynamicMessage) -> Json {
-    let number = |name: &str| match timestamp.get_field_by_name(name).as_deref() {
-        Some(Value::I64(number)) => *number,
-        Some(Value::I32(number)) => i64::from(*number),
-        _ => 0,
-    };
-    let time = Time(number("seconds").saturating_mul(1_000_000).saturating_add(number("nanos") / 1_000));
-    json!(time.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Micros, true))
-}
-
-fn value_json(kind: &Kind, value: &Value) -> Json {
-    match (value, kind) {
-        (Value::EnumNumber(number), Kind::Enum(values)) => {
-            values.get_value(*number).map_or_else(|| json!(number), |value| json!(value.name()))
-        }
-        (Value::Bool(value), _) => json!(value),
-        (Value::I32(number), _) => json!(number),
-        (Value::I64(number), _) => json!(number),
-        (Value::String(text), _) => json!(text),
-        (Value::Message(message), _) => message_json(message),
-        (Value::List(values), _) => values.iter().map(|value| value_json(kind, value)).collect(),
-        // No event has such a field.
-        _ => Json::Null,
+        message.and_then(|message| message.serialize_with_options(Serializer, &OPTIONS).ok()).unwrap_or_default()
     }
 }
 
@@ -68,6 +36,7 @@ mod tests {
         event::v1::{AssigneeChanged, TeamMembersChanged},
     };
     use prost::{Message, Name};
+    use serde_json::json;
 
     use super::*;
 
@@ -95,6 +64,6 @@ mod tests {
         assert_eq!(data.json(&event(&changed)), expected);
         let members = TeamMembersChanged { added_agent_ids: vec!["a".into(), "b".into()], ..Default::default() };
         assert_eq!(data.json(&event(&members)), json!({ "added_agent_ids": ["a", "b"] }));
-        assert_eq!(data.json(&Event { r#type: "frontdesk.event.v1.Newer".into(), ..Event::default() }), Json::Null);
+        assert_eq!(data.json(&Event { r#type: "frontdesk.event.v1.Newer".into(), ..Event::default() }), Value::Null);
     }
 }
