@@ -39,7 +39,8 @@ pub async fn settled(databases: &[Db], queue: &EventQueue) {
 /// The last position of each outbox. None: an event is not published yet.
 async fn last_positions(databases: &[Db]) -> Option<Vec<i64>> {
     const SQL: &str = "SELECT coalesce(max(position), 0) AS last, \
-        coalesce(sum(CASE WHEN position > (SELECT settled_to FROM outbox_progress) THEN 1 ELSE 0 END), 0) AS unpublished FROM outbox_events";
+        coalesce(sum(CASE WHEN position > (SELECT settled_to FROM outbox_progress) THEN 1 ELSE 0 END), 0) AS unpublished \
+        FROM outbox_events";
     let mut positions = Vec::new();
     for db in databases {
         let row = query(db, SQL).await;
