@@ -30,8 +30,8 @@ pub trait LiveUpdates: Send + 'static {
 }
 
 /// A stream of the updates, with heartbeats. It ends with an error when this replica shuts down, when the caller's token or
-/// deadline expires, at its maximum age, and when the client reads it again after it did not for too long; its metadata has the cursor
-/// from which the client goes on.
+/// deadline expires, at its maximum age, and when the client reads it again after a pause that was too long; its metadata has the
+/// cursor from which the client goes on.
 pub fn live_stream<U: LiveUpdates>(
     updates: U,
     shutdown: CancellationToken,

@@ -74,7 +74,7 @@ pub struct Signals<T> {
 /// when the client has room, so a slow client holds at most the result of one read in memory.
 ///
 /// The stream ends with an error when this replica shuts down, when the caller's token or deadline expires, at its maximum age, and
-/// when the client reads it again after it did not for too long; its metadata has the cursor from which the client resumes.
+/// when the client reads it again after a pause that was too long; its metadata has the cursor from which the client resumes.
 pub fn watch_stream<T, R, F>(
     target: WatchTarget<T>,
     shutdown: CancellationToken,
