@@ -71,7 +71,6 @@ pub struct App {
 
 impl Service for App {
     const NAME: &'static str = NAME;
-    const PACKAGE: &'static str = "frontdesk.assignment.v1";
     const GRPC_SERVICES: &'static [&'static str] = &[
         account_row_service_server::SERVICE_NAME,
         assignment_service_server::SERVICE_NAME,

@@ -75,7 +75,6 @@ pub struct App {
 
 impl Service for App {
     const NAME: &'static str = NAME;
-    const PACKAGE: &'static str = "frontdesk.botsession.v1";
     const GRPC_SERVICES: &'static [&'static str] = &[
         account_row_service_server::SERVICE_NAME,
         bot_engine_service_server::SERVICE_NAME,

@@ -114,7 +114,6 @@ impl App {
 
 impl Service for App {
     const NAME: &'static str = NAME;
-    const PACKAGE: &'static str = "frontdesk.conversation.v1";
     const GRPC_SERVICES: &'static [&'static str] = &[
         conversation_service_server::SERVICE_NAME,
         thread_service_server::SERVICE_NAME,

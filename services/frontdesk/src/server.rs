@@ -171,19 +171,19 @@ impl Server {
         let reflection = Reflection::of(&names, self.development_key.is_some());
         let reflection = reflection.map_err(|error| ServerError::Server(error.into()))?;
 
-        let databases = self.databases.iter().map(|(service, db)| (service.definition().package, db.clone()));
-        let audit = AuditLayer::try_new(AuditLog::new(databases.collect()), frontdesk_proto::DESCRIPTORS)?;
+        let of_service = |(service, db): &(Service, Db)| {
+            let names = service.definition().grpc_services;
+            names.iter().map(|name| (*name, db.clone())).collect::<Vec<_>>()
+        };
+        let databases: Vec<_> = self.databases.iter().flat_map(of_service).collect();
+        let audit = AuditLayer::try_new(AuditLog::new(databases.clone()), frontdesk_proto::DESCRIPTORS)?;
         for keys in services.iter().filter_map(|service| service.visitor_keys()) {
             self.identity.accept_visitor_keys(keys);
         }
         let tasks = self.clock_follower().into_iter().collect();
         let limits = self.settings.limits.clone();
         let admission = Admission::new(self.identity.clone(), self.access, audit, &limits, &self.clock);
-        let accounts = self
-            .databases
-            .iter()
-            .flat_map(|(service, db)| service.definition().path_prefixes().map(move |prefix| (prefix, db.clone())));
-        let admission = admission.with_accounts(accounts.collect());
+        let admission = admission.with_accounts(databases);
         let drain = self.settings.drain;
         let settings = ServerSettings { drain, limits, tls: self.tls, in_process: Some(in_process), web };
 

@@ -103,7 +103,6 @@ pub struct App {
 
 impl Service for App {
     const NAME: &'static str = NAME;
-    const PACKAGE: &'static str = "frontdesk.notification.v1";
     const GRPC_SERVICES: &'static [&'static str] = &[
         account_row_service_server::SERVICE_NAME,
         transcript_service_server::SERVICE_NAME,

@@ -222,10 +222,8 @@ fn run<S: Service>(
     shutdown: CancellationToken,
 ) {
     let settings = ServerSettings::plain(DRAIN);
-    let databases = vec![(S::PACKAGE, service.db().clone())];
-    let prefixes = service.definition().path_prefixes();
-    let accounts = prefixes.map(|prefix| (prefix, service.db().clone())).collect();
-    let audit_log = AuditLog::new(databases);
+    let databases: Vec<_> = S::GRPC_SERVICES.iter().map(|name| (*name, service.db().clone())).collect();
+    let audit_log = AuditLog::new(databases.clone());
     let identity = Identity::from_development_key(key);
     if let Some(keys) = service.visitor_keys() {
         identity.accept_visitor_keys(keys);
@@ -237,7 +235,7 @@ fn run<S: Service>(
         &settings.limits,
         clock,
     )
-    .with_accounts(accounts);
+    .with_accounts(databases);
     let mut routes = RoutesBuilder::default();
     service.routes(&mut routes);
     let process = Process {

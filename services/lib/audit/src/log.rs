@@ -36,8 +36,7 @@ struct Shared {
 }
 
 impl AuditLog {
-    /// Each proto package with the database that records the calls of its methods. Calls of other packages are recorded in the
-    /// first one.
+    /// The full name of each gRPC service with the database that records its calls. Calls of others are recorded in the first one.
     pub fn new(databases: Vec<(&'static str, Db)>) -> Self {
         Self(Arc::new(Shared { databases, refusals: Refusals::default() }))
     }
@@ -79,11 +78,8 @@ impl AuditLog {
     }
 
     fn database(&self, method: &str) -> Result<&Db, DbErr> {
-        // A package that is not stable, such as `v1beta1`, has the stable one's database.
-        let serves = |package: &str| {
-            method.strip_prefix(package).is_some_and(|rest| rest.starts_with('.') || rest.starts_with("beta"))
-        };
-        let own = self.0.databases.iter().find(|(package, _)| serves(package));
+        let service = method.split('/').next().unwrap_or_default();
+        let own = self.0.databases.iter().find(|(name, _)| *name == service);
         let (_, db) =
             own.or(self.0.databases.first()).ok_or_else(|| DbErr::Custom(format!("no database records {method}")))?;
         Ok(db)

@@ -19,8 +19,6 @@ pub type BuildError = Box<dyn std::error::Error + Send + Sync>;
 pub trait Service: Clone + Send + Sync + 'static {
     /// Name in commands, events, tokens and consumers, such as `bot-session`.
     const NAME: &'static str;
-    /// Package of its gRPC services. Those in its internal package belong to it too; other packages may have one by name.
-    const PACKAGE: &'static str;
     /// Full names of the gRPC services that [`Service::routes`] adds.
     const GRPC_SERVICES: &'static [&'static str];
     /// Names of the services that it calls.

@@ -115,8 +115,8 @@ impl Admission {
     /// Refuses a caller of an account that is suspended or has ended. Services may act for a suspended one: what began before ends, and its
     /// data is read. A database that is away delays no call beyond its deadline, nor beyond [`ACCOUNT_TIMEOUT`].
     async fn check_account(&self, caller: &Caller, path: &str, answer_by: Instant) -> Result<(), ApiError> {
-        let package = |package: &str| path.trim_start_matches('/').starts_with(package.trim_end_matches("v1"));
-        let Some((_, db)) = self.accounts.iter().find(|(name, _)| package(name)) else { return Ok(()) };
+        let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        let Some((_, db)) = self.accounts.iter().find(|(name, _)| *name == service) else { return Ok(()) };
         let until = answer_by.min(Instant::now() + ACCOUNT_TIMEOUT);
         let state = match tokio::time::timeout_at(until, db.account_state(caller.account)).await {
             Ok(state) => state.map_err(|error| ApiError::database(&error))?,
@@ -170,6 +170,7 @@ mod tests {
     use frontdesk_auth::{ACCOUNT_HEADER, AccessMap, Claims, DevelopmentKey, Identity};
     use frontdesk_clock::Clock;
     use frontdesk_db::{AccountId, DatabaseUrl, Db, DbSettings};
+    use frontdesk_proto::conversation::v1::conversation_service_server;
     use futures::{FutureExt, StreamExt, stream};
     use http_body_util::{BodyExt, Full, StreamBody};
     use tonic_types::StatusExt;
@@ -254,14 +255,16 @@ mod tests {
         let url = DatabaseUrl(format!("postgres://frontdesk@{}/frontdesk", silent.local_addr().unwrap()));
         let db = Db::connect(&DbSettings { url, max_connections: None }, &Clock::system()).await.unwrap();
         let mut server = Server::new(&LimitSettings::default());
-        let admission = Arc::into_inner(server.admission).unwrap().with_accounts(vec![("frontdesk.", db)]);
+        let service = conversation_service_server::SERVICE_NAME;
+        let admission = Arc::into_inner(server.admission).unwrap().with_accounts(vec![(service, db)]);
         server.admission = Arc::new(admission);
         let access = AccessMap::try_new(frontdesk_proto::DESCRIPTORS).unwrap();
         let agent = server.key.verify(&token(&server.key, CallerKind::Agent)).unwrap();
         let asks = |access: &Access| {
             !access.audited() && !access.streams() && !access.serves_ended_accounts() && access.check(&agent).is_ok()
         };
-        server.method = access.iter().find(|(_, access)| asks(access)).unwrap().0.to_owned();
+        let mut methods = access.iter().filter(|(path, _)| path.trim_start_matches('/').starts_with(service));
+        server.method = methods.find(|(_, access)| asks(access)).unwrap().0.to_owned();
         let authorization = server.agent();
         let began = Instant::now();
         let headers = [("authorization", authorization.as_str())];

@@ -41,7 +41,7 @@ pub struct Admission {
     audit: AuditLayer,
     clock: Clock,
     limiter: Limiter,
-    /// Each proto package, or gRPC service, with the database that knows which accounts are in use.
+    /// The full name of each gRPC service, with the database that knows which accounts are in use.
     accounts: Vec<(&'static str, Db)>,
 }
 
@@ -66,7 +66,7 @@ impl Admission {
         Self { identity, access, audit, clock: clock.clone(), limiter: Limiter::new(limits), accounts: Vec::new() }
     }
 
-    /// Refuses calls of accounts that are not in use, as the database of the method's package or gRPC service has it.
+    /// Refuses calls of accounts that are not in use. `accounts`: the full name of each gRPC service, with the database that is asked.
     pub fn with_accounts(self, accounts: Vec<(&'static str, Db)>) -> Self {
         Self { accounts, ..self }
     }
