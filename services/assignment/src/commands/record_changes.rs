@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     App,
-    domain::{Absence, AgentStatus, ConversationChange, PeriodEnd, newest_waits},
+    domain::{Absence, AgentStatus, ConversationChange, newest_waits, period_ends},
     store::{
         agent_returns, agent_statuses, agents, assignment_closes, conversation_owners, routing_accounts, routing_queue,
     },
@@ -86,8 +86,8 @@ async fn record_news(
     } else {
         routing_accounts::lock(&tx, account).await?;
     }
-    conversation_owners::record_changes(&tx, account, changes).await?;
-    assignment_closes::record(&tx, ends(account, changes)).await?;
+    conversation_owners::record_changes(&tx, changes).await?;
+    assignment_closes::record(&tx, period_ends(changes)).await?;
     routing_queue::insert(&tx, account, waits.into_values()).await?;
     // Looked at with each event: the one that says how a conversation is routed may come after the one that says that it goes back.
     let conversations: BTreeSet<Uuid> = changes.iter().map(|change| change.conversation).collect();
@@ -103,16 +103,8 @@ async fn record_news(
     tx.commit().await
 }
 
-/// The periods that the changes end, in the order of their conversations.
-fn ends(account: AccountId, changes: &[&ConversationChange]) -> Vec<(AccountId, PeriodEnd)> {
-    let mut ends: Vec<_> = changes.iter().filter_map(|change| change.end).collect();
-    ends.sort_by_key(|end| (end.conversation, end.epoch));
-    ends.into_iter().map(|end| (account, end)).collect()
-}
-
-/// Has the conversations of those of the agents looked at who are deactivated or vanished. Their conversations are recorded before, and read
-/// after the look is scheduled: an agent who is read here as present, and is deactivated or vanishes afterwards, has a look scheduled by that,
-/// which finds them.
+/// Schedules a look at the conversations of those of the agents who are deactivated or vanished. Called after the changes are committed: an
+/// agent who is read here as present, and is deactivated or vanishes afterwards, has a look scheduled by that, which finds the conversations.
 async fn give_back_if_absent(app: &App, account: AccountId, agents: BTreeSet<Uuid>) -> Result<(), DbErr> {
     if agents.is_empty() {
         return Ok(());

@@ -80,6 +80,13 @@ pub(crate) fn newest_waits(changes: &[&ConversationChange]) -> BTreeMap<Uuid, Wa
     newest
 }
 
+/// Returns the periods that the changes end, in the order of their accounts, conversations and epochs.
+pub(crate) fn period_ends(changes: &[&ConversationChange]) -> Vec<(AccountId, PeriodEnd)> {
+    let mut ends: Vec<_> = changes.iter().filter_map(|change| Some((change.account, change.end?))).collect();
+    ends.sort_by_key(|(account, end)| (*account, end.conversation, end.epoch));
+    ends
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,5 +136,17 @@ mod tests {
         let changes = [2, 5, 3].map(waiting);
         let newest = newest_waits(&changes.iter().collect::<Vec<_>>());
         assert_eq!(newest.into_values().map(|waiting| waiting.epoch).collect::<Vec<_>>(), [5]);
+    }
+
+    #[test]
+    fn a8_periods_end_in_the_order_of_their_conversations_and_epochs() {
+        let close = |conversation, epoch| {
+            let end = PeriodEnd { conversation: Uuid::from_u128(conversation), epoch, closed_at: Time(1) };
+            ConversationChange { end: Some(end), ..change(None, Some(false)) }
+        };
+        let changes = [close(2, 1), close(1, 3), close(1, 2), change(None, Some(false))];
+        let ends = period_ends(&changes.iter().collect::<Vec<_>>());
+        let order: Vec<_> = ends.into_iter().map(|(_, end)| (end.conversation.as_u128(), end.epoch)).collect();
+        assert_eq!(order, [(1, 2), (1, 3), (2, 1)]);
     }
 }

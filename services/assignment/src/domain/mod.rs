@@ -28,7 +28,7 @@ pub(crate) use agent_status::{AgentStatus, Availability, AwayReason, HeartbeatPo
 pub(crate) use assignment::{Assignment, AssignmentCause, PeriodEnd};
 pub(crate) use assignment_view::{ActorNames, AssignmentView, NamedActor};
 pub(crate) use capacity::Capacity;
-pub(crate) use conversation_change::{ConversationChange, NewOwner, newest_waits};
+pub(crate) use conversation_change::{ConversationChange, NewOwner, newest_waits, period_ends};
 pub(crate) use notice::Notice;
 pub(crate) use opening_hours::{OpeningHours, OpeningHoursChange};
 pub(crate) use queue::{PoliciesNow, QueueLength, QueuePlace, Queued, Queues};

@@ -54,30 +54,15 @@ pub(crate) async fn record_owners(tx: &Tx, account: AccountId, assignments: &[As
     record(tx, assignments.iter().map(row)).await
 }
 
-/// Records what changes of conversations of this account say: of each, the owner and the route of the highest epoch, and the status of the
+/// Records what changes of conversations say: of each conversation, the owner and the route of the highest epoch, and the status of the
 /// highest version, unless later ones are recorded.
-pub(crate) async fn record_changes(tx: &Tx, account: AccountId, changes: &[&ConversationChange]) -> Result<(), DbErr> {
-    let mut rows: BTreeMap<Uuid, Model> = BTreeMap::new();
+pub(crate) async fn record_changes(tx: &Tx, changes: &[&ConversationChange]) -> Result<(), DbErr> {
+    let mut rows: BTreeMap<(AccountId, Uuid), Model> = BTreeMap::new();
     for change in changes {
-        let unknown = || Model::unknown(account.0, change.conversation);
-        rows.entry(change.conversation).or_insert_with(unknown).apply(change);
+        let unknown = || Model::unknown(change.account.0, change.conversation);
+        rows.entry((change.account, change.conversation)).or_insert_with(unknown).apply(change);
     }
     record(tx, rows.into_values()).await
-}
-
-/// Records whether conversations are open at a version of each, unless the status of a later one is recorded. `conversations`: different ones,
-/// in their order.
-pub(crate) async fn record_status(
-    tx: &Tx,
-    conversations: impl IntoIterator<Item = ((AccountId, Uuid), i64)>,
-    open: bool,
-) -> Result<(), DbErr> {
-    let rows = conversations.into_iter().map(|((account, conversation), version)| Model {
-        open,
-        status_version: version,
-        ..Model::unknown(account.0, conversation)
-    });
-    record(tx, rows).await
 }
 
 /// Returns those of the conversations that an agent owns or that are in the queue, also with a row that is over.
