@@ -59,8 +59,10 @@ impl Consumer for History {
     }
 
     async fn handle_batch(&self, events: &[Event]) -> Vec<bool> {
-        let readable: Vec<bool> = events.iter().map(|event| assignment_of(event).is_ok()).collect();
-        let recorded = self.record_all(events).await.unwrap_or_else(|error| {
+        let assignments: Vec<_> = events.iter().map(|event| assignment_of(event).ok()).collect();
+        let readable: Vec<bool> = assignments.iter().map(Option::is_some).collect();
+        let begun = events.iter().zip(assignments).filter_map(|(event, assignment)| Some((event, assignment?))).unzip();
+        let recorded = self.record_all(begun).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "assignments are recorded one by one");
             false
         });
@@ -78,21 +80,17 @@ impl History {
         Ok(())
     }
 
-    /// Records the assignments of those events that can be read. Returns whether it did: not if one of them was handled before.
-    async fn record_all(&self, events: &[Event]) -> Result<bool, DbErr> {
-        let (mut readable, mut assignments) = (Vec::new(), Vec::new());
-        for event in events {
-            if let Ok(assignment) = assignment_of(event) {
-                readable.push(event);
-                assignments.push(assignment);
-            }
-        }
-        if readable.is_empty() {
+    /// Records the assignments that began with the events. Returns whether it did: not if one of them was handled before.
+    async fn record_all(
+        &self,
+        (events, mut assignments): (Vec<&Event>, Vec<(AccountId, Assignment)>),
+    ) -> Result<bool, DbErr> {
+        if events.is_empty() {
             return Ok(false);
         }
         assignments.sort_by_key(|(account, assignment)| (*account, assignment.conversation, assignment.epoch));
         let tx = self.0.db.begin().await?;
-        if !frontdesk_outbox::mark_all_handled(&tx, NAME, readable.into_iter()).await? {
+        if !frontdesk_outbox::mark_all_handled(&tx, NAME, events.into_iter()).await? {
             return Ok(false);
         }
         store::assignments::record_all(&tx, assignments).await?;
