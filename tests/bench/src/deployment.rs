@@ -358,13 +358,14 @@ impl Deployment {
     /// If it takes longer than [`DRAIN_TIMEOUT`].
     pub async fn drain_outbox(&self, database: &mut PgConnection) -> Duration {
         let began = Instant::now();
-        // Commits before the table of the progress mark each event.
-        let has_progress = "SELECT to_regclass('outbox_progress') IS NOT NULL";
-        let waits = match sqlx::query_scalar::<_, bool>(has_progress).fetch_one(&mut *database).await.unwrap() {
-            true => "position > (SELECT settled_to FROM outbox_progress)",
-            false => "published_at IS NULL",
+        // The commits before this table mark each event instead.
+        let has_progress = sqlx::query_scalar::<_, bool>("SELECT to_regclass('outbox_progress') IS NOT NULL");
+        let has_unpublished = match has_progress.fetch_one(&mut *database).await.unwrap() {
+            true => {
+                "SELECT EXISTS (SELECT 1 FROM outbox_events WHERE position > (SELECT settled_to FROM outbox_progress))"
+            }
+            false => "SELECT EXISTS (SELECT 1 FROM outbox_events WHERE published_at IS NULL)",
         };
-        let has_unpublished = &*format!("SELECT EXISTS (SELECT 1 FROM outbox_events WHERE {waits})").leak();
         while sqlx::query_scalar::<_, bool>(has_unpublished).fetch_one(&mut *database).await.unwrap() {
             assert!(began.elapsed() < DRAIN_TIMEOUT, "the outbox does not drain");
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -89,11 +89,12 @@ impl Embedded {
         let database = connect(&file(&self.folder, "conversation.db"));
         // As in the deployment on PostgreSQL.
         let has_progress = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'outbox_progress')";
-        let waits = match database.query_row(has_progress, [], |row| row.get::<_, bool>(0)).unwrap() {
-            true => "position > (SELECT settled_to FROM outbox_progress)",
-            false => "published_at IS NULL",
+        let has_unpublished = match database.query_row(has_progress, [], |row| row.get::<_, bool>(0)).unwrap() {
+            true => {
+                "SELECT EXISTS (SELECT 1 FROM outbox_events WHERE position > (SELECT settled_to FROM outbox_progress))"
+            }
+            false => "SELECT EXISTS (SELECT 1 FROM outbox_events WHERE published_at IS NULL)",
         };
-        let has_unpublished = &format!("SELECT EXISTS (SELECT 1 FROM outbox_events WHERE {waits})");
         while database.query_row(has_unpublished, [], |row| row.get::<_, bool>(0)).unwrap() {
             assert!(began.elapsed() < Duration::from_secs(300), "the outbox does not drain");
             tokio::time::sleep(Duration::from_millis(10)).await;

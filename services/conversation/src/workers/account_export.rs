@@ -88,7 +88,7 @@ async fn write(app: &App, shutdown: &CancellationToken, job: &AccountJob, now: T
         write_rows_of(&mut file, service).await?;
         file.deliver(service).await?;
     }
-    // When it is removed the job says.
+    // Any time: `AccountJob::finish_export` sets when the file expires.
     file.complete(job.created_at).await
 }
 

@@ -169,7 +169,8 @@ async fn publish(db: &Db, bus: &Bus, (events, poison): (usize, usize), rate: u32
 
 /// Delivers the newest published event to the consumer a second time, with another message id. Returns whether there was one.
 async fn redeliver(db: &Db, bus: &Bus) -> Result<bool, Failure> {
-    let sql = "SELECT event FROM outbox_events WHERE position <= (SELECT settled_to FROM outbox_progress) ORDER BY position DESC LIMIT 1";
+    let sql = "SELECT event FROM outbox_events WHERE position <= (SELECT settled_to FROM outbox_progress) \
+         ORDER BY position DESC LIMIT 1";
     let row = db.read().query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
     let Some(row) = row else { return Ok(false) };
     let event = Event::decode(row.try_get::<Vec<u8>>("", "event")?.as_slice())?;
