@@ -102,7 +102,7 @@ $(TOOLS)/python/.done: tests/clients/python/requirements.txt
 public-protos: python $(BUF) ## Write the protos that other projects generate stubs from to target/public-protos, or OUT=<folder>
 	@$(PYTHON) proto/tools/public_protos.py $(BUF) proto $(or $(OUT),target/public-protos)
 
-api-docs: python $(BUF) ## Write the API reference (docs/reference), the catalogue of errors, the paths for gateways and the service config again
+api-docs: python $(BUF) ## Write the API reference to target/reference, and the catalogue of errors, the paths for gateways and the service config again
 	@$(PYTHON) proto/tools/reference $(BUF) .
 
 api-docs-check: python $(BUF)

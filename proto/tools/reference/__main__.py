@@ -2,11 +2,14 @@
 
     reference BUF ROOT [--check]
 
-In the folder ROOT: docs/reference (the API reference, with the examples of docs/examples), docs/errors.md, docs/paths.md and
-proto/service_config.json. With --check it writes nothing and fails where one of them is outdated.
+In the folder ROOT: target/reference (the API reference, with the examples of docs/examples), and the stored files docs/errors.md,
+docs/paths.md and proto/service_config.json. With --check it leaves the stored files, and fails where one of them is outdated.
 """
 
 import json
+import os.path
+import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,7 +18,7 @@ import tables
 from contract import Contract
 from pages import Pages
 
-REFERENCE = "docs/reference/"
+REFERENCE = "target/reference"
 
 
 def examples(root, contract):
@@ -30,38 +33,52 @@ def examples(root, contract):
     return found
 
 
-def generated(buf, root):
-    """The content of each file."""
+def dead_links(root, pages):
+    """The links of the pages to a file or an anchor that does not exist."""
+    anchors = {name: set(re.findall(r'<[^>]*\bid="([^"]+)"', page)) for name, page in pages.items()}
+    for name, page in pages.items():
+        for link in re.findall(r'<a [^>]*\bhref="([^"]+)"', page):
+            file, _, anchor = link.partition("#")
+            file = file or name
+            exists = not anchor or anchor in anchors[file] if file in pages else (root / os.path.normpath(f"{REFERENCE}/{file}")).exists()
+            if not exists:
+                yield f"{name}: {link}"
+
+
+def write_reference(root, pages):
+    folder = root / REFERENCE
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name, page in pages.items():
+        (folder / name).write_text(page)
+    shutil.copy(Path(__file__).parent / "style.css", folder)
+
+
+def main():
+    buf, root = sys.argv[1], Path(sys.argv[2])
     contract = Contract(buf, root / "proto")
     reasons, incomplete = errors.reasons(contract)
     if incomplete:
         lines = "\n".join(incomplete)
         sys.exit(f"These comments need a code, a meaning, and a sentence that begins with a word of ADVICE in proto/tools/reference/errors.py:\n{lines}")
     pages = Pages(contract, reasons, examples(root, contract)).all()
-    pages["style.css"] = (Path(__file__).parent / "style.css").read_text()
-    return {REFERENCE + name: page for name, page in pages.items()} | {
+    if dead := list(dead_links(root, pages)):
+        lines = "\n".join(dead)
+        sys.exit(f"These links of the API reference lead nowhere:\n{lines}")
+    write_reference(root, pages)
+    stored = {
         "docs/errors.md": errors.page(reasons),
         "docs/paths.md": tables.paths(contract),
         "proto/service_config.json": tables.service_config(contract),
     }
-
-
-def main():
-    buf, root = sys.argv[1], Path(sys.argv[2])
-    files = generated(buf, root)
-    written = {path.relative_to(root).as_posix() for path in (root / REFERENCE).glob("*")}
-    gone = written - files.keys()
-    outdated = [name for name, text in files.items() if not (root / name).exists() or (root / name).read_text() != text]
+    outdated = [name for name, text in stored.items() if not (root / name).exists() or (root / name).read_text() != text]
     if "--check" in sys.argv:
-        if outdated or gone:
-            sys.exit(f"outdated: {', '.join(sorted({*outdated, *gone}))}. Write them again with: make api-docs")
+        if outdated:
+            sys.exit(f"outdated: {', '.join(outdated)}. Write them again with: make api-docs")
         return
-    (root / REFERENCE).mkdir(parents=True, exist_ok=True)
-    for name in gone:
-        (root / name).unlink()
     for name in outdated:
-        (root / name).write_text(files[name])
-    print(f"{len(files)} files, of which {len(outdated)} changed; open {root / REFERENCE}/index.html")
+        (root / name).write_text(stored[name])
+    print(f"Open {REFERENCE}/index.html. Changed: {', '.join(outdated) or 'no stored file'}")
 
 
 main()

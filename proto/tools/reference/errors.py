@@ -49,7 +49,8 @@ HEADER = """\
 # Errors
 
 Generated from the enums of reasons in `proto/`: `make api-docs` writes it again. The [API guide](api-guide.md#errors) says how a refusal is
-read, and what each code means. The [reference](reference/errors.html) names the methods that state each reason.
+read, and what each code means. After `make api-docs`, `target/reference/errors.html` also names the
+methods that state each reason.
 
 The reason is in `google.rpc.ErrorInfo` with the domain of its service. Reasons are added, never renamed: handle an unknown one by its code.
 The assignment service passes errors of the conversation service on with their domain.

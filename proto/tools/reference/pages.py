@@ -216,7 +216,9 @@ class Pages:
         return self.text(re.split(r"(?<=\.)\s", " ".join(declared.comment.split()), maxsplit=1)[0], declared.package)
 
 
-GUIDE = "../api-guide.md"
+# From target/reference.
+DOCS = "../../docs"
+GUIDE = f"{DOCS}/api-guide.md"
 
 
 def facts_of(comment):
@@ -262,7 +264,7 @@ def page(title, body):
 <link rel="stylesheet" href="style.css">
 </head>
 <body>
-<header><a href="index.html">API reference</a><a href="errors.html">Errors</a><a href="{GUIDE}">API guide</a><a href="../methods.md">Access</a></header>
+<header><a href="index.html">API reference</a><a href="errors.html">Errors</a><a href="{GUIDE}">API guide</a><a href="{DOCS}/methods.md">Access</a></header>
 <main>
 {chr(10).join(part for part in body if part)}
 </main>

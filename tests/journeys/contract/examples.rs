@@ -338,8 +338,8 @@ async fn every_public_method_has_an_example_that_was_run() {
     }
     assert!(
         problems.is_empty(),
-        "{}\nWrite the examples again with: UPDATE_EXAMPLES=1 cargo test -p frontdesk-tests --test journeys every_public_method, \
-         then `make api-docs`. A method that cannot have one goes to NO_EXAMPLE.",
+        "{}\nWrite the examples again with: UPDATE_EXAMPLES=1 cargo test -p frontdesk-tests --test journeys every_public_method. \
+         A method that cannot have one goes to NO_EXAMPLE.",
         problems.join("\n")
     );
 }
