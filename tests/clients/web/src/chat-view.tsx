@@ -6,7 +6,7 @@ import type { ChatEntry, ChatMessage } from "../gen/frontdesk/conversation/v1/ch
 import type { ChatQueuePlace } from "../gen/frontdesk/conversation/v1/visitor_service_pb";
 import type { VisitorApi } from "./api";
 import { useChat, type Outgoing } from "./chat";
-import { Attachments, Insert, Text, When } from "./content";
+import { Attachments, Failure, Insert, Text, When } from "./content";
 import { useEnd } from "./end";
 import type { Token } from "./tokens";
 import { readableSize } from "./upload";
@@ -79,11 +79,7 @@ export function ChatView({ chatId, visitors, token, limits, startNew }: Props) {
           {chat.isConnected && chat.typing && `${chat.typing} is writing …`}
           {chat.isConnected && !chat.typing && chat.place && waiting(chat.place)}
         </p>
-        {(refused || chat.failure) && (
-          <p role="alert" class="failure">
-            {refused || chat.failure}
-          </p>
-        )}
+        <Failure text={refused || chat.failure} />
       </div>
       {isEnded ? (
         <div class="ended">

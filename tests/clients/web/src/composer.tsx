@@ -4,6 +4,7 @@ import type { Agent } from "../gen/frontdesk/assignment/v1/agent_pb";
 import type { Attachment } from "../gen/frontdesk/conversation/v1/attachment_pb";
 import type { Insert } from "../gen/frontdesk/conversation/v1/insert_pb";
 import { explain, requestId, type TeamApi } from "./api";
+import { Failure } from "./content";
 import { InsertDialog } from "./insert-dialog";
 import { handleBefore, mentionsIn, normalized } from "./mentions";
 import { mediaType, put } from "./upload";
@@ -105,11 +106,7 @@ export function Composer({ conversationId, api, agents, canMessage }: Props) {
             <input type="radio" name="what" checked={isComment} onChange={() => setWantsComment(true)} /> Comment for the team
           </label>
         </fieldset>
-        {failure && (
-          <p role="alert" class="failure">
-            {failure}
-          </p>
-        )}
+        <Failure text={failure} />
         <TextBox
           text={text}
           write={write}

@@ -5,7 +5,7 @@ import { type Conversation, ConversationStatus } from "../gen/frontdesk/conversa
 import type { InboxRow } from "../gen/frontdesk/conversation/v1/conversation_service_pb";
 import { type Ticket, TicketStatus } from "../gen/frontdesk/conversation/v1/ticket_pb";
 import { explain, requestId, type TeamApi } from "./api";
-import { Link, When } from "./content";
+import { Failure, Link, When } from "./content";
 
 interface Props {
   conversation: Conversation;
@@ -55,11 +55,7 @@ export function ContactPane({ conversation, api, changes, select, isShown, hide 
         Back to the thread
       </button>
       <h2>{contact?.name || contact?.emails[0]?.email || "Unknown visitor"}</h2>
-      {failure && (
-        <p role="alert" class="failure">
-          {failure}
-        </p>
-      )}
+      <Failure text={failure} />
       {contact && <Facts contact={contact} />}
       <h3>This chat</h3>
       <p>

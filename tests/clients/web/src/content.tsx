@@ -172,6 +172,14 @@ export function Attachments({ items, link }: { items: SentAttachment[]; link: (a
   );
 }
 
+/** Why something failed, or nothing. */
+export const Failure = ({ text }: { text: string }) =>
+  text ? (
+    <p role="alert" class="failure">
+      {text}
+    </p>
+  ) : null;
+
 /** Says on every page what it is. */
 export const Notice = () => (
   <p class="notice">

@@ -7,7 +7,7 @@ import { ActorKind } from "../gen/frontdesk/actor/v1/actor_pb";
 import { ConversationStatus } from "../gen/frontdesk/conversation/v1/conversation_pb";
 import type { ConversationMatch, InboxRow } from "../gen/frontdesk/conversation/v1/conversation_service_pb";
 import { explain, teamApi, type TeamApi } from "./api";
-import { Notice, When } from "./content";
+import { Failure, Notice, When } from "./content";
 import { prepareExample } from "./example";
 import { useInbox, type Filter } from "./inbox-rows";
 import { agentId, agentToken } from "./session";
@@ -35,12 +35,7 @@ function Page() {
   useEffect(() => {
     open().then(setMe, (error) => setFailure(explain(error)));
   }, []);
-  if (failure)
-    return (
-      <p role="alert" class="failure">
-        {failure}
-      </p>
-    );
+  if (failure) return <Failure text={failure} />;
   return me ? <Inbox {...me} /> : <p role="status">Loading …</p>;
 }
 
@@ -112,11 +107,7 @@ function Inbox({ api, id, agents }: Me) {
             </button>
           )}
         </p>
-        {(failure || inbox.failure) && (
-          <p role="alert" class="failure">
-            {failure || inbox.failure}
-          </p>
-        )}
+        <Failure text={failure || inbox.failure} />
         <Rows rows={rows} matches={matches} selected={selected} select={setSelected} />
         {inbox.isLoaded && rows.length === 0 && <p class="quiet">No conversations.</p>}
         {!matches && inbox.nextPageToken && (

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { type Insert, InsertKind } from "../gen/frontdesk/conversation/v1/insert_pb";
 import { explain, type TeamApi } from "./api";
+import { Failure } from "./content";
 
 const KINDS: [InsertKind, string, NonNullable<Insert["content"]["case"]>][] = [
   [InsertKind.SNIPPET, "Snippet", "snippet"],
@@ -72,11 +73,7 @@ export function InsertDialog({ api, conversationId, chosen, change, close }: Pro
           </select>
         </label>
       </div>
-      {failure && (
-        <p role="alert" class="failure">
-          {failure}
-        </p>
-      )}
+      <Failure text={failure} />
       <ul class="plain">
         {found.map((insert) => (
           <li key={insert.id} class="row">

@@ -2,7 +2,7 @@
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { explain } from "./api";
-import { Notice } from "./content";
+import { Failure, Notice } from "./content";
 import { type Mail, mails } from "./session";
 
 /** Interval between two readings of the mailbox (milliseconds). */
@@ -31,11 +31,7 @@ function Mailbox() {
     <main class="mailbox">
       <h1>Mailbox</h1>
       <Notice />
-      {failure && (
-        <p role="alert" class="failure">
-          {failure}
-        </p>
-      )}
+      <Failure text={failure} />
       {known.length === 0 && <p class="quiet">No mail yet.</p>}
       <ul class="list">
         {known.map(({ file_name, to, subject }) => (

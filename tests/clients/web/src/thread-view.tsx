@@ -6,6 +6,7 @@ import { type Conversation, ConversationStatus } from "../gen/frontdesk/conversa
 import { explain, requestId, type TeamApi } from "./api";
 import { Composer } from "./composer";
 import { ContactPane } from "./contact-pane";
+import { Failure } from "./content";
 import { useEnd } from "./end";
 import { EntryView } from "./entry-view";
 import { agentToken } from "./session";
@@ -54,11 +55,7 @@ export function ThreadView({ conversationId, api, agentId, agents, select }: Pro
             Contact
           </button>
         </header>
-        {(failure || thread.failure) && (
-          <p role="alert" class="failure">
-            {failure || thread.failure}
-          </p>
-        )}
+        <Failure text={failure || thread.failure} />
         <div class="log" role="log" aria-live={thread.isLoaded ? "polite" : "off"} aria-label="Thread" tabIndex={0} ref={log}>
           <div class="entries" ref={content}>
             {hasEarlier && (

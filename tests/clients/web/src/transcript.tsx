@@ -7,6 +7,7 @@ import { DeliveryStatus } from "../gen/frontdesk/notification/v1/delivery_pb";
 import { type ExplainTranscriptResponse, TranscriptPart } from "../gen/frontdesk/notification/v1/transcript_service_pb";
 import { readRefusal } from "../refusal";
 import { explain, requestId, type TeamApi } from "./api";
+import { Failure } from "./content";
 
 /** The pause before a decision or a delivery that is in progress is read again, and how often (milliseconds). */
 const [PAUSE, TRIES] = [1_000, 60];
@@ -68,11 +69,7 @@ export function Transcript({ conversation, api, changes }: Props) {
           {delivery.failure && ` ${delivery.failure}`}
         </p>
       )}
-      {failure && (
-        <p role="alert" class="failure">
-          {failure}
-        </p>
-      )}
+      <Failure text={failure} />
       <button type="button" onClick={() => setAsking(true)}>
         Email chat transcript …
       </button>
@@ -180,11 +177,7 @@ function SendDialog({ conversation, api, close }: { conversation: Conversation; 
           />
         </label>
         <p role="status">{said}</p>
-        {failure && (
-          <p role="alert" class="failure">
-            {failure}
-          </p>
-        )}
+        <Failure text={failure} />
         {preview && (
           <pre tabIndex={0} aria-label="Preview of the mail as plain text">
             {preview}

@@ -6,7 +6,7 @@ import type { Chat } from "../gen/frontdesk/conversation/v1/chat_pb";
 import type { Widget as WidgetInfo } from "../gen/frontdesk/conversation/v1/visitor_service_pb";
 import { explain, requestId, visitorApi, type VisitorApi } from "./api";
 import { ChatView } from "./chat-view";
-import { Notice } from "./content";
+import { Failure, Notice } from "./content";
 import { prepareExample } from "./example";
 import { Token } from "./tokens";
 
@@ -72,11 +72,7 @@ function Widget() {
         <h2>{ready?.widget.name ?? "Chat"}</h2>
         <Notice />
       </header>
-      {failure && (
-        <p role="alert" class="failure">
-          {failure}
-        </p>
-      )}
+      <Failure text={failure} />
       {!ready && !failure && <p role="status">Loading …</p>}
       {ready && !chat && (
         <div class="before">
