@@ -11,16 +11,15 @@ import os
 import socket
 import ssl
 import subprocess
-import sys
 import tempfile
-import time
 from importlib import import_module
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import grpc
 import trustme
-from grpc_tools import protoc
+from servers import free_port, wait_for
+from stubs import generate
 
 CONFIGS = Path(__file__).resolve().parents[2] / "deploy/gateway"
 KINDS = {
@@ -36,22 +35,6 @@ arguments.add_argument("program")
 for option in ("--protos", "--address", "--web"):
     arguments.add_argument(option, required=True)
 arguments = arguments.parse_args()
-
-
-def generate(protos):
-    """Puts stubs of the protos on the path."""
-    stubs = tempfile.mkdtemp()
-    well_known = str(Path(import_module("grpc_tools").__file__).parent / "_proto")
-    files = [str(path) for folder in ("frontdesk", "third_party/buf") for path in Path(protos, folder).rglob("*.proto")]
-    compiled = protoc.main(["protoc", f"-I{protos}/third_party", f"-I{protos}", f"-I{well_known}", f"--python_out={stubs}", f"--grpc_python_out={stubs}", *files])
-    assert compiled == 0, "the protos do not compile"
-    sys.path.insert(0, stubs)
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class Gateway:
@@ -73,18 +56,8 @@ class Gateway:
             text = text.replace(f":{shown};", f":{real};").replace(f"port_value: {shown}", f"port_value: {real}")
         (self.folder / config).write_text(text)
         self.authority = authority.cert_pem.bytes()
-        self.log = open(self.folder / "log", "wb")
-        self.process = subprocess.Popen([program, *options], cwd=self.folder, stdout=self.log, stderr=subprocess.STDOUT)
-
-    def wait(self):
-        until = time.monotonic() + 20
-        while time.monotonic() < until and self.process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.05)
-        raise SystemExit(f"the gateway does not start:\n{(self.folder / 'log').read_text()}")
+        self.log = self.folder / "log"
+        self.process = subprocess.Popen([program, *options], cwd=self.folder, stdout=self.log.open("w"), stderr=subprocess.STDOUT)
 
     def stop(self):
         self.process.terminate()
@@ -170,7 +143,7 @@ def main():
     generate(arguments.protos)
     gateway = Gateway(arguments.kind, arguments.program)
     try:
-        gateway.wait()
+        wait_for(f"127.0.0.1:{gateway.port}", gateway.process, gateway.log)
         play(gateway)
         print(f"{arguments.kind}: played")
     finally:

@@ -7,15 +7,15 @@ import hmac
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
 from pathlib import Path
 
 import grpc
-from recipes import CLIENTS, ROOT, TOOLS, shell
+from recipes import CLIENTS, ROOT, TOOLS
 from servers import Servers, free_port, wait_for
+from stubs import generate
 
 ACCOUNT = "00000000-0000-7000-8000-000000000001"
 # The services that the programs call, also from a page.
@@ -130,10 +130,7 @@ class Team:
     """An administrator who sets up channels, and an agent who answers on them."""
 
     def __init__(self, server):
-        stubs = CLIENTS / "driver"
-        shell(f"mkdir -p {stubs}; python -m grpc_tools.protoc -Ithird_party -I. --python_out={stubs} --grpc_python_out={stubs} "
-              "$(find frontdesk third_party/buf -name '*.proto')", ROOT / "target/public-protos")
-        sys.path.insert(0, str(stubs))
+        generate(ROOT / "target/public-protos")
         from frontdesk.assignment.v1 import roster_service_pb2, roster_service_pb2_grpc
         from frontdesk.botsession.v1 import bot_service_pb2, bot_service_pb2_grpc
         from frontdesk.conversation.v1 import channel_service_pb2, channel_service_pb2_grpc, conversation_service_pb2

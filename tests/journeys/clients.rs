@@ -7,7 +7,7 @@ use std::{
 
 use frontdesk_auth::CallerKind;
 use frontdesk_proto::botsession::v1::{BotEngine, CreateBotRequest, bot_service_client::BotServiceClient};
-use frontdesk_tests::{Mode, TestSuite, new_id, request_id};
+use frontdesk_tests::{Account, Mode, TestSuite, new_id, request_id};
 use tokio::process::Command;
 
 /// The Python with grpcio, aiosmtpd and moto that `make python` installs.
@@ -18,28 +18,36 @@ pub(crate) fn python() -> PathBuf {
     python
 }
 
+/// A program of `tests/clients` that generates its stubs from the protos and calls the suite.
+pub(crate) fn python_program(file: &str, suite: &TestSuite) -> Command {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut program = Command::new(python());
+    program
+        .arg(here.join("clients").join(file))
+        .arg("--protos")
+        .arg(here.join("../proto"))
+        .args(["--address", suite.address.trim_start_matches("http://")])
+        .kill_on_drop(true);
+    program
+}
+
+/// A token for a program. It is valid for two hours, since a program may move the clock by half an hour.
+pub(crate) fn token(account: &Account, kind: CallerKind, subject: &str) -> String {
+    account.keys.mint(&account.keys.claims(account.id, kind, subject, Duration::from_secs(7_200))).unwrap()
+}
+
 #[tokio::test]
 async fn a_python_client_plays_the_chat() {
     // Embedded: the client expects all services at one address.
     let suite = TestSuite::start_on(Mode::Embedded, |_| {}).await;
     let account = suite.account().await;
     let agent = new_id();
-    let token = |kind, subject: &str| {
-        account.keys.mint(&account.keys.claims(account.id, kind, subject, Duration::from_secs(600))).unwrap()
-    };
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut program = Command::new(python());
+    let mut program = python_program("python/play.py", &suite);
     program
-        .arg(here.join("clients/python/play.py"))
-        .arg("--protos")
-        .arg(here.join("../proto"))
-        .arg("--address")
-        .arg(suite.address.trim_start_matches("http://"))
-        .env("ADMIN_TOKEN", token(CallerKind::Admin, "administrator"))
-        .env("AGENT_TOKEN", token(CallerKind::Agent, &agent.to_string()))
+        .env("ADMIN_TOKEN", token(&account, CallerKind::Admin, "administrator"))
+        .env("AGENT_TOKEN", token(&account, CallerKind::Agent, &agent.to_string()))
         .env("AGENT_ID", agent.to_string())
-        .env("VISITOR_TOKEN", token(CallerKind::Visitor, "python-visitor"))
-        .kill_on_drop(true);
+        .env("VISITOR_TOKEN", token(&account, CallerKind::Visitor, "python-visitor"));
     assert_prints(&mut program, "transcript in the mailbox").await;
 }
 
@@ -57,24 +65,14 @@ async fn b7_a_python_engine_answers_in_parts_and_hands_off() {
     let created = BotServiceClient::new(account.admin()).create_bot(create).await.unwrap().into_inner();
     let bot = created.bot.unwrap();
     let channel = account.channel(Some(&bot)).await;
-    let token = |kind, subject: &str| {
-        account.keys.mint(&account.keys.claims(account.id, kind, subject, Duration::from_secs(600))).unwrap()
-    };
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let flows = here.join("../services/bot-session/flows");
-    let mut program = Command::new(python());
+    let flows = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/bot-session/flows");
+    let mut program = python_program("python/engine.py", &suite);
     program
-        .arg(here.join("clients/python/engine.py"))
-        .arg("--protos")
-        .arg(here.join("../proto"))
-        .arg("--address")
-        .arg(suite.address.trim_start_matches("http://"))
         .args([flows.join("greeter.json"), flows.join("faq.json")])
-        .env("ADMIN_TOKEN", token(CallerKind::Admin, "administrator"))
-        .env("BOT_TOKEN", token(CallerKind::Bot, &bot.id))
-        .env("VISITOR_TOKEN", token(CallerKind::Visitor, "python-visitor"))
-        .env("CHANNEL_ID", channel)
-        .kill_on_drop(true);
+        .env("ADMIN_TOKEN", token(&account, CallerKind::Admin, "administrator"))
+        .env("BOT_TOKEN", token(&account, CallerKind::Bot, &bot.id))
+        .env("VISITOR_TOKEN", token(&account, CallerKind::Visitor, "python-visitor"))
+        .env("CHANNEL_ID", channel);
     assert_prints(&mut program, "handed off").await;
 }
 
@@ -104,16 +102,13 @@ async fn b7_a_go_engine_answers_across_a_lost_connection() {
     let created = BotServiceClient::new(account.admin()).create_bot(create).await.unwrap().into_inner();
     let bot = created.bot.unwrap();
     let channel = account.channel(Some(&bot)).await;
-    let token = |kind, subject: &str| {
-        account.keys.mint(&account.keys.claims(account.id, kind, subject, Duration::from_secs(600))).unwrap()
-    };
     let visitors: Vec<String> =
-        (0..5).map(|number| token(CallerKind::Visitor, &format!("go-visitor-{number}"))).collect();
+        (0..5).map(|number| token(&account, CallerKind::Visitor, &format!("go-visitor-{number}"))).collect();
     let mut program = Command::new(program);
     program
         .arg("engine")
         .env("ADDRESS", suite.address.trim_start_matches("http://"))
-        .env("BOT_TOKEN", token(CallerKind::Bot, &bot.id))
+        .env("BOT_TOKEN", token(&account, CallerKind::Bot, &bot.id))
         .env("VISITOR_TOKENS", visitors.join(","))
         .env("CHANNEL_ID", channel)
         .kill_on_drop(true);
@@ -128,24 +123,14 @@ async fn b4_the_example_of_a_timeout_without_waiting_works_as_the_readme_shows_i
     let (agent, _) = account.agent("Ada").await;
     let bot = account.bot().await;
     let channel = account.channel(Some(&bot)).await;
-    // The clock moves by half an hour.
-    let token = |kind, subject: &str| {
-        account.keys.mint(&account.keys.claims(account.id, kind, subject, Duration::from_secs(7_200))).unwrap()
-    };
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut program = Command::new(python());
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/bot-session/README.md");
+    let mut program = python_program("python/timeout.py", &suite);
     program
-        .arg(here.join("clients/python/timeout.py"))
-        .arg("--protos")
-        .arg(here.join("../proto"))
         .arg("--readme")
-        .arg(here.join("../services/bot-session/README.md"))
-        .arg("--address")
-        .arg(suite.address.trim_start_matches("http://"))
-        .env("AGENT_TOKEN", token(CallerKind::Agent, &agent.to_string()))
-        .env("VISITOR_TOKEN", token(CallerKind::Visitor, "python-visitor"))
-        .env("CHANNEL_ID", channel)
-        .kill_on_drop(true);
+        .arg(readme)
+        .env("AGENT_TOKEN", token(&account, CallerKind::Agent, &agent.to_string()))
+        .env("VISITOR_TOKEN", token(&account, CallerKind::Visitor, "python-visitor"))
+        .env("CHANNEL_ID", channel);
     assert_prints(&mut program, "closed after 30 minutes").await;
 }
 
@@ -206,7 +191,7 @@ async fn c10_the_example_pages_play_a_chat_from_the_greeting_to_the_mailbox() {
     plays_the_chat("web").await;
 }
 
-async fn go_is_installed() -> bool {
+pub(crate) async fn go_is_installed() -> bool {
     Command::new("go").arg("version").output().await.is_ok_and(|go| go.status.success())
 }
 

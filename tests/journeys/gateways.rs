@@ -3,14 +3,13 @@
 use std::{
     env,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use frontdesk_auth::CallerKind;
 use frontdesk_tests::{Mode, TestSuite, wait_for};
-use tokio::{net::TcpStream, process::Command};
+use tokio::net::TcpStream;
 
-use crate::clients::{assert_prints, python};
+use crate::clients::{assert_prints, python_program, token};
 
 /// The program that the environment names, or that is installed.
 fn program(name: &str) -> Option<PathBuf> {
@@ -38,22 +37,14 @@ async fn plays_through(gateway: &str) {
     wait_for("the listener for browsers", || async { TcpStream::connect(web).await.ok() }).await;
     let account = suite.account().await;
     let channel = account.channel(None).await;
-    let token = |kind, subject: &str| {
-        account.keys.mint(&account.keys.claims(account.id, kind, subject, Duration::from_secs(600))).unwrap()
-    };
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut calls = Command::new(python());
+    let mut calls = python_program("gateway.py", &suite);
     calls
-        .arg(here.join("clients/gateway.py"))
+        .args(["--web", &web.to_string()])
         .arg(gateway)
         .arg(program)
-        .arg("--protos")
-        .arg(here.join("../proto"))
-        .args(["--address", suite.address.trim_start_matches("http://"), "--web", &web.to_string()])
-        .env("ADMIN_TOKEN", token(CallerKind::Admin, "administrator"))
-        .env("VISITOR_TOKEN", token(CallerKind::Visitor, "gateway-visitor"))
-        .env("CHANNEL_ID", channel)
-        .kill_on_drop(true);
+        .env("ADMIN_TOKEN", token(&account, CallerKind::Admin, "administrator"))
+        .env("VISITOR_TOKEN", token(&account, CallerKind::Visitor, "gateway-visitor"))
+        .env("CHANNEL_ID", channel);
     assert_prints(&mut calls, &format!("{gateway}: played")).await;
 }
 

@@ -320,11 +320,8 @@ impl Fixture {
             let mut calls = SuppressionServiceClient::new(account.admin());
             suppression = calls.create_suppression(request).await.unwrap().into_inner().suppression.unwrap().id;
         }
-        let mut webhooks = Vec::new();
-        for number in 0..2 {
-            webhooks.push(Self::disabled_webhook(&account, word, number).await);
-        }
-        let (another_webhook, webhook) = (webhooks.swap_remove(0), webhooks.swap_remove(0));
+        let another_webhook = Self::disabled_webhook(&account, word, 0).await;
+        let webhook = Self::disabled_webhook(&account, word, 1).await;
         // In languages that no chat has.
         for language in ["de", "fr"] {
             let request = UpdateTranscriptTemplateRequest {

@@ -13,7 +13,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/metadata"
 
 	bots "example.com/shop/gen/frontdesk/botsession/v1"
 	api "example.com/shop/gen/frontdesk/conversation/v1"
@@ -114,7 +113,7 @@ func playEngine() {
 }
 
 func playVisitor(ctx context.Context, visitors api.VisitorServiceClient, token string) {
-	caller := metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
+	caller := calling(ctx, token)
 	chat := must(visitors.StartChat(caller, &api.StartChatRequest{
 		ChannelId: os.Getenv("CHANNEL_ID"), PageUrl: "https://shop.example/engine", RequestId: rand.Text(),
 	})).Chat

@@ -16,7 +16,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
 	api "example.com/shop/gen/frontdesk/conversation/v1"
@@ -60,7 +59,7 @@ func main() {
 	visitors := api.NewVisitorServiceClient(connection)
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
-	caller := metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+os.Getenv("VISITOR_TOKEN"))
+	caller := calling(ctx, os.Getenv("VISITOR_TOKEN"))
 
 	chat := must(visitors.StartChat(caller, &api.StartChatRequest{
 		ChannelId: os.Getenv("CHANNEL_ID"), PageUrl: "https://shop.example/", RequestId: rand.Text(),

@@ -9,14 +9,15 @@ ADMIN_TOKEN it validates the flows in the files that are its further arguments.
 import argparse
 import os
 import sys
-import tempfile
 import uuid
 from importlib import import_module
 from pathlib import Path
 
 import grpc
 from google.protobuf import json_format
-from grpc_tools import protoc
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from stubs import generate
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--protos", required=True)
@@ -24,12 +25,7 @@ arguments.add_argument("--address", default="127.0.0.1:7700")
 arguments.add_argument("flows", nargs="*")
 arguments = arguments.parse_args()
 
-stubs = tempfile.mkdtemp()
-well_known = str(Path(import_module("grpc_tools").__file__).parent / "_proto")
-files = [str(path) for folder in ("frontdesk", "third_party/buf") for path in Path(arguments.protos, folder).rglob("*.proto")]
-compiled = protoc.main(["protoc", f"-I{arguments.protos}/third_party", f"-I{arguments.protos}", f"-I{well_known}", f"--python_out={stubs}", f"--grpc_python_out={stubs}", *files])
-assert compiled == 0, "the protos do not compile"
-sys.path.insert(0, stubs)
+generate(arguments.protos)
 
 
 def package(name):

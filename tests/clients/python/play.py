@@ -12,7 +12,6 @@ import email.policy
 import os
 import re
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
@@ -21,23 +20,18 @@ from importlib import import_module
 from pathlib import Path
 
 import grpc
-from grpc_tools import protoc
 from refusal import read_refusal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from scene import Line
+from stubs import generate
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--protos", required=True)
 arguments.add_argument("--address", default="127.0.0.1:7700")
 arguments = arguments.parse_args()
 
-stubs = tempfile.mkdtemp()
-well_known = str(Path(import_module("grpc_tools").__file__).parent / "_proto")
-files = [str(path) for folder in ("frontdesk", "third_party/buf") for path in Path(arguments.protos, folder).rglob("*.proto")]
-compiled = protoc.main(["protoc", f"-I{arguments.protos}/third_party", f"-I{arguments.protos}", f"-I{well_known}", f"--python_out={stubs}", f"--grpc_python_out={stubs}", *files])
-assert compiled == 0, "the protos do not compile"
-sys.path.insert(0, stubs)
+generate(arguments.protos)
 
 
 def package(name):

@@ -8,21 +8,16 @@ import os
 import uuid
 
 import grpc
+from chat.expect import expect, refused
 from frontdesk.conversation.v1 import visitor_service_pb2 as api
 from frontdesk.conversation.v1.visitor_service_pb2_grpc import VisitorServiceStub
 from grpc import StatusCode
-from refusal import read_refusal
 from watch import watch_chat
 
 visitors = VisitorServiceStub(grpc.insecure_channel(os.environ["ADDRESS"]))
 caller = [("authorization", f"Bearer {os.environ['VISITOR_TOKEN']}")]
 tokens = [os.environ["VISITOR_TOKEN"], os.environ["EXPIRED_TOKEN"]]
 openings = 0
-
-
-def expect(found, wanted):
-    if found != wanted:
-        raise SystemExit(f"found {found!r} instead of {wanted!r}")
 
 
 def token(renew):
@@ -34,14 +29,10 @@ def token(renew):
     return tokens[-1]
 
 
-def refused(call, request):
-    try:
-        call(request, metadata=caller, timeout=10)
-    except grpc.RpcError as error:
-        refusal = read_refusal(error)
-        print("refused:", refusal.code.name, refusal.reason, refusal.metadata, *refusal.fields)
-        return refusal
-    raise SystemExit("a call that should be refused was not")
+def send_refused(**message):
+    """The refusal of a message."""
+    request = api.SendMessageRequest(request_id=str(uuid.uuid4()), **message)
+    return refused(lambda: visitors.SendMessage(request, metadata=caller, timeout=10))
 
 
 start = api.StartChatRequest(channel_id=os.environ["CHANNEL_ID"], page_url="https://shop.example/", request_id=str(uuid.uuid4()))
@@ -64,10 +55,10 @@ texts = [entry.message.text for entry in entries if entry.WhichOneof("content") 
 expect(texts, ["Is my bicycle ready?", "Nearly.", "Now it is."])
 expect(openings > 2, True)  # With the expired token, with the new one, after the cut.
 
-closed = refused(visitors.SendMessage, api.SendMessageRequest(chat_id=chat.id, text="Thank you!", request_id=str(uuid.uuid4())))
+closed = send_refused(chat_id=chat.id, text="Thank you!")
 expect(closed[:2], (StatusCode.FAILED_PRECONDITION, "CONVERSATION_CLOSED"))
 expect(closed.metadata["close_number"], "1")
-invalid = refused(visitors.SendMessage, api.SendMessageRequest(chat_id="x", text="\x01", request_id=str(uuid.uuid4())))
+invalid = send_refused(chat_id="x", text="\x01")
 expect(invalid[:2], (StatusCode.INVALID_ARGUMENT, "INVALID_FIELDS"))
 expect(set(invalid.fields), {"chat_id", "text"})
 print("done")

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{OPERATOR, READER, STREAM, User, add_reader, broker, password, play_chat, suite};
-use crate::clients::python;
+use crate::clients::{go_is_installed, python};
 
 /// The folder of a prepared client.
 fn client(name: &str) -> PathBuf {
@@ -91,7 +91,7 @@ async fn i17_a_python_program_reads_each_event_once_across_a_restart_of_the_brok
 async fn i17_a_go_program_reads_each_event_once_across_a_restart_of_the_broker() {
     let program = client("go").join("visitor");
     if !program.exists() {
-        let has_go = Command::new("go").arg("version").output().await.is_ok_and(|go| go.status.success());
+        let has_go = go_is_installed().await;
         assert!(!has_go, "{} is missing: run `make clients`, or `make test` which does", program.display());
         println!("skipped: Go is not installed");
         return;

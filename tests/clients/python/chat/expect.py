@@ -1,4 +1,4 @@
-"""What the play expects."""
+"""What the programs expect."""
 
 import grpc
 from refusal import read_refusal
