@@ -3,7 +3,6 @@
 use frontdesk_clock::Time;
 use jiff::{civil::Date, tz::TimeZone};
 use minijinja::Value;
-use serde::Serialize;
 
 use super::{
     language::{Language, fill},
@@ -14,8 +13,6 @@ use super::{
 use crate::domain::{Attachment, Block, File, Insert, InsertContent, Message, Span, link};
 
 /// A part of a message in HTML.
-#[derive(Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
 pub(super) enum Part {
     Paragraph { lines: Vec<Line> },
     List { numbered: bool, points: Vec<Vec<Line>> },
@@ -26,7 +23,6 @@ pub(super) enum Part {
 type Line = Vec<SpanView>;
 
 /// A part of a line. A link shows its whole address, which alone is clickable (rule T7).
-#[derive(Serialize)]
 pub(super) struct SpanView {
     text: String,
     bold: bool,
@@ -38,7 +34,6 @@ pub(super) struct SpanView {
 }
 
 /// An insert or an attachment.
-#[derive(Serialize)]
 pub(super) struct Card {
     title: String,
     lines: Vec<String>,

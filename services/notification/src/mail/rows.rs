@@ -9,7 +9,7 @@ use super::{
     parts::Style,
     quoted_printable::{self, Piece},
     templates::{self, HTML, TEXT},
-    transcript::{day, local, row, view_around_rows},
+    transcript::{rows, view_around_rows},
     values::fields,
 };
 use crate::domain::{Transcript, TranscriptLine};
@@ -27,16 +27,7 @@ pub(crate) fn render_rows(
     style: &Style<'_>,
     previous: Option<Time>,
 ) -> Result<Rows, ComposeError> {
-    let mut shown = previous.map(|at| local(at, style.zone).date());
-    let mut rows = Vec::with_capacity(lines.len() + 1);
-    for line in lines {
-        let at = local(line.at, style.zone);
-        if shown.replace(at.date()) != Some(at.date()) {
-            rows.push(day(&at, style.language));
-        }
-        rows.push(row(line, &at, style));
-    }
-    let values = fields([("rows", rows.into_iter().collect())]);
+    let values = fields([("rows", rows(lines, style, previous).into_iter().collect())]);
     let piece =
         |name| -> Result<Piece, ComposeError> { Ok(Piece::new(templates::render_values(name, &values)?, false)) };
     Ok(Rows { html: piece(HTML.rows)?, text: piece(TEXT.rows)? })

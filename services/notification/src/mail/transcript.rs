@@ -2,7 +2,7 @@
 
 use frontdesk_clock::Time;
 use frontdesk_proto::characters::is_line_break;
-use jiff::{Timestamp, ZonedDateTime, civil::Date, tz::TimeZone};
+use jiff::{Timestamp, ZonedDateTime, tz::TimeZone};
 use minijinja::Value;
 use serde::Serialize;
 
@@ -33,16 +33,10 @@ pub(super) struct View<'a> {
     page_url: String,
     page_linked: bool,
     reason: String,
-    rows: Vec<Row<'a>>,
+    rows: Vec<Value>,
 }
 
-#[derive(Serialize)]
-pub(super) struct RowView<'a> {
-    pub(super) row: Row<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
+/// A row of a transcript. Its kind and its fields are values of the templates.
 pub(super) enum Row<'a> {
     Day {
         text: String,
@@ -224,16 +218,18 @@ fn heading_size(at: &ZonedDateTime, style: &Style<'_>, previous: Option<Time>) -
 }
 
 fn row_size(row: Row<'_>) -> Result<usize, ComposeError> {
-    let view = RowView { row };
+    let values = fields([("row", row.into())]);
     let mut bytes = 0;
     for template in ["transcript_row.html", "transcript_row.txt"] {
-        bytes += templates::render(template, &view)?.len();
+        bytes += templates::render_values(template, &values)?.len();
     }
     Ok(bytes)
 }
 
 pub(super) fn view<'a>(transcript: &'a Transcript, language: &'a Language, subject: &str) -> View<'a> {
-    View { rows: rows(transcript, language), ..view_around_rows(transcript, language, subject) }
+    let style = Style { language, zone: &transcript.zone, links_end_at: transcript.links_end_at };
+    let rows = rows(&transcript.lines, &style, None).into_iter().map(Value::from).collect();
+    View { rows, ..view_around_rows(transcript, language, subject) }
 }
 
 /// Returns the values of what is around the rows.
@@ -272,26 +268,25 @@ pub(super) fn view_around_rows<'a>(transcript: &'a Transcript, language: &'a Lan
     }
 }
 
-fn rows<'a>(transcript: &'a Transcript, language: &'a Language) -> Vec<Row<'a>> {
-    let style = Style { language, zone: &transcript.zone, links_end_at: transcript.links_end_at };
-    let mut rows = Vec::with_capacity(transcript.lines.len() + 1);
-    let mut shown: Option<Date> = None;
-    for line in &transcript.lines {
-        let at = local(line.at, &transcript.zone);
-        if shown != Some(at.date()) {
-            shown = Some(at.date());
-            rows.push(day(&at, language));
+/// Returns the rows of consecutive lines, and a heading where a day begins. `previous`: time of the line before them.
+pub(super) fn rows<'a>(lines: &[TranscriptLine], style: &Style<'a>, previous: Option<Time>) -> Vec<Row<'a>> {
+    let mut shown = previous.map(|at| local(at, style.zone).date());
+    let mut rows = Vec::with_capacity(lines.len() + 1);
+    for line in lines {
+        let at = local(line.at, style.zone);
+        if shown.replace(at.date()) != Some(at.date()) {
+            rows.push(day(&at, style.language));
         }
-        rows.push(row(line, &at, &style));
+        rows.push(row(line, &at, style));
     }
     rows
 }
 
-pub(super) fn day<'a>(at: &ZonedDateTime, language: &Language) -> Row<'a> {
+fn day<'a>(at: &ZonedDateTime, language: &Language) -> Row<'a> {
     Row::Day { text: language.date_with_weekday(at.date()) }
 }
 
-pub(super) fn row<'a>(line: &TranscriptLine, at: &ZonedDateTime, style: &Style<'a>) -> Row<'a> {
+fn row<'a>(line: &TranscriptLine, at: &ZonedDateTime, style: &Style<'a>) -> Row<'a> {
     let time = at.strftime("%H:%M:%S %Z").to_string();
     let (language, words) = (style.language, &style.language.words);
     let text = match &line.content {

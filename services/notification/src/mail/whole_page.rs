@@ -1,13 +1,14 @@
 //! A transcript of any length as a page, written part by part (rule T6).
 
-use jiff::civil::Date;
+use frontdesk_clock::Time;
 
 use super::{
     ComposeError,
     language::Language,
     parts::Style,
     templates::{self, HTML},
-    transcript::{Row, RowView, day, default_subject, local, row, view_around_rows},
+    transcript::{default_subject, rows, view_around_rows},
+    values::fields,
 };
 use crate::domain::{Transcript, TranscriptLine};
 
@@ -15,8 +16,8 @@ use crate::domain::{Transcript, TranscriptLine};
 pub(crate) struct WholePage {
     top: String,
     bottom: String,
-    /// The day of the last line.
-    shown: Option<Date>,
+    /// Time of the last line.
+    previous: Option<Time>,
 }
 
 impl WholePage {
@@ -28,7 +29,7 @@ impl WholePage {
         view.preheader.clear();
         let values = templates::values(&view);
         let [top, bottom] = [HTML.top, HTML.bottom].map(|name| templates::render_values(name, &values));
-        Ok(Self { top: top?, bottom: bottom?, shown: None })
+        Ok(Self { top: top?, bottom: bottom?, previous: None })
     }
 
     /// Returns what is before the lines.
@@ -38,19 +39,9 @@ impl WholePage {
 
     /// Returns further lines.
     pub(crate) fn lines(&mut self, lines: &[TranscriptLine], style: &Style<'_>) -> Result<String, ComposeError> {
-        let mut page = String::new();
-        let mut write = |row: Row<'_>| -> Result<(), ComposeError> {
-            page.push_str(&templates::render("transcript_row.html", &RowView { row })?);
-            Ok(())
-        };
-        for line in lines {
-            let at = local(line.at, style.zone);
-            if self.shown.replace(at.date()) != Some(at.date()) {
-                write(day(&at, style.language))?;
-            }
-            write(row(line, &at, style))?;
-        }
-        Ok(page)
+        let values = fields([("rows", rows(lines, style, self.previous).into_iter().collect())]);
+        self.previous = lines.last().map(|line| line.at).or(self.previous);
+        templates::render_values(HTML.rows, &values)
     }
 
     /// Returns what is after the lines.
