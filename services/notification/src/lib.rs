@@ -32,6 +32,7 @@ use frontdesk_bus::Bus;
 use frontdesk_clock::Clock;
 use frontdesk_db::{AccountTable, Db};
 use frontdesk_event_streams::EventStreams;
+use frontdesk_permits::Permits;
 use frontdesk_proto::event::v1::notification_event_service_server::{self, NotificationEventServiceServer};
 use frontdesk_proto::notification::{
     internal::v1::{
@@ -88,8 +89,8 @@ pub struct App {
     /// Permits to compose previews, which hold a whole transcript in memory.
     pub(crate) previews: Arc<Semaphore>,
     pub(crate) links: TranscriptLinks,
-    /// Room for answers to links.
-    pub(crate) linked: Arc<web::Answers>,
+    /// Permits for answers to links.
+    pub(crate) linked: Permits,
     pub(crate) attempts: AttemptCounter,
     /// The secrets of endpoints of webhooks are derived from it.
     pub(crate) installation_secret: InstallationSecret,
@@ -136,7 +137,7 @@ impl Service for App {
             due: Arc::default(),
             previews: Arc::new(Semaphore::new(settings.previews_at_once)),
             links: TranscriptLinks::new(context.secret.clone(), &settings.public_url),
-            linked: Arc::new(web::Answers::new()),
+            linked: web::permits(),
             installation_secret: context.secret.clone(),
             public_events: PublicEvents::try_new()?,
             receiver_networks: Arc::new(ReceiverNetworks::try_new(

@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
+use frontdesk_permits::Permit;
 use futures::{
     Stream, StreamExt,
     stream::{self, BoxStream},
@@ -24,7 +25,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use super::{Answer, Transfers, permits::Permit};
+use super::{Answer, Transfers};
 use crate::{
     commands::LinkPurpose,
     domain::{Attachment, AttachmentStatus, content_disposition, time_limit},
@@ -43,7 +44,7 @@ pub(super) async fn download(
     let app = &transfers.app;
     let verified = app.attachment_links.verify(LinkPurpose::Download, &token);
     let (account, id) = verified.map_err(|_| Answer::invalid_link(REMEDY))?;
-    let permit = transfers.downloads.acquire(id).await.ok_or_else(Answer::busy)?;
+    let permit = transfers.downloads.acquire(id).await.map_err(|_| Answer::busy())?;
     let found = queries::find_attachment(app, account, id).await.map_err(|error| Answer::failed("find", &error))?;
     let ready = found.filter(|attachment| attachment.status == AttachmentStatus::Ready);
     let attachment = ready.ok_or_else(|| Answer::new(StatusCode::NOT_FOUND, "There is no such file any more."))?;
@@ -162,8 +163,9 @@ impl Verified {
 
 #[cfg(test)]
 mod tests {
+    use frontdesk_permits::Permits;
+
     use super::*;
-    use crate::web::permits::Permits;
 
     const LIMIT: Duration = Duration::from_secs(60);
 
@@ -182,7 +184,7 @@ mod tests {
         let bytes = stream::iter([Ok(Bytes::from_static(b"abc"))]).boxed();
         let permit = permits.acquire(Uuid::nil()).await.unwrap();
         let download = verified_bytes(Uuid::nil(), bytes, String::new(), Duration::from_millis(1), permit);
-        while permits.acquire(Uuid::nil()).await.is_none() {
+        while permits.acquire(Uuid::nil()).await.is_err() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let read: Vec<_> = download.collect().await;

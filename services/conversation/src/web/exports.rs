@@ -7,13 +7,13 @@ use axum::{
 };
 use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
+use frontdesk_permits::Permit;
 use http::StatusCode;
 use uuid::Uuid;
 
 use super::{
     Answer, Transfers,
     download::{response_headers, verified_bytes},
-    permits::Permit,
 };
 use crate::{
     App,
@@ -66,7 +66,7 @@ async fn admit(transfers: &Transfers, purpose: LinkPurpose, token: &str, remedy:
     let app = &transfers.app;
     let verified = app.attachment_links.verify(purpose, token);
     let (account, job) = verified.map_err(|_| Answer::invalid_link(remedy))?;
-    let permit = transfers.downloads.acquire(job).await.ok_or_else(Answer::busy)?;
+    let permit = transfers.downloads.acquire(job).await.map_err(|_| Answer::busy())?;
     let now = app.db.now().await.map_err(|error| Answer::failed("find", &error))?;
     Ok(Admitted { account, job, now, permit })
 }

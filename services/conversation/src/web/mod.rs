@@ -3,10 +3,8 @@
 
 mod download;
 mod exports;
-mod permits;
 mod upload;
 
-use self::permits::Permits;
 use crate::{
     App,
     commands::{ACCOUNT_EXPORTS_PATH, ATTACHMENTS_PATH, EXPORTS_PATH},
@@ -16,6 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use frontdesk_permits::Permits;
 use http::{
     HeaderValue, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},

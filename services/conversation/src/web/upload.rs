@@ -36,7 +36,7 @@ pub(super) async fn upload(
     if state != AccountState::Active {
         return Err(Answer::new(StatusCode::FORBIDDEN, "The account is ending or has ended, and takes no files."));
     }
-    let _permit = transfers.uploads.acquire(id).await.ok_or_else(Answer::busy)?;
+    let _permit = transfers.uploads.acquire(id).await.map_err(|_| Answer::busy())?;
     let found = queries::find_attachment(app, account, id).await.map_err(|error| Answer::failed("find", &error))?;
     let attachment = found.ok_or_else(removed)?;
     check_length(request.headers(), attachment.size)?;

@@ -1,8 +1,6 @@
 //! Plain HTTP on the listener for browsers: whole transcripts, which mails link (rule T6), and parts of previews (rule T9). A signed link is the
 //! permission.
 
-mod answers;
-
 use std::{io, time::Duration};
 
 use axum::{
@@ -19,13 +17,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use frontdesk_permits::{Full, Permit, Permits};
 use futures::{Stream, StreamExt, stream};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-pub(crate) use self::answers::Answers;
-use self::answers::{Full, Room};
 use crate::{
     App,
     conversation::ThreadPages,
@@ -33,6 +30,15 @@ use crate::{
     mail::WholePage,
     queries::{self, PREVIEWS_PATH, TRANSCRIPTS_PATH, TranscriptData, TranscriptPart},
 };
+
+/// Maximum number of links that a replica answers at the same time.
+const MAX_ANSWERS: usize = 16;
+
+/// Maximum number of those to links of one transcript: a person, their mail program, and what checks links for it.
+const MAX_OF_TRANSCRIPT: usize = 3;
+
+/// How long a request waits for one of those that are being answered to end.
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// Maximum time until an answer is read. Then it is aborted.
 const MAX_TIME: Duration = Duration::from_secs(300);
@@ -46,6 +52,11 @@ const PIECE: usize = 64 * 1024;
 /// What people wrote runs nothing and loads nothing, also where a browser finds markup in it.
 pub(crate) const CONTENT_POLICY: &str = "sandbox allow-popups; default-src 'none'; style-src 'unsafe-inline'";
 
+/// Returns the permits for answers to links.
+pub(crate) fn permits() -> Permits {
+    Permits::new(MAX_ANSWERS, MAX_OF_TRANSCRIPT, MAX_WAIT)
+}
+
 /// The routes.
 pub(crate) fn routes(app: &App) -> Router {
     Router::new()
@@ -57,21 +68,21 @@ pub(crate) fn routes(app: &App) -> Router {
 /// The whole transcript of a mail, as a page.
 async fn whole_transcript(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Answer> {
     let (account, delivery) = app.links.verify_whole(&token).map_err(|_| Answer::INVALID_LINK)?;
-    let room = room(&app, delivery).await?;
+    let permit = permit(&app, delivery).await?;
     let opened =
         queries::open_whole_transcript(&app, account, delivery).await.map_err(|error| Answer::failed(&error))?;
     let (data, pages) = opened.ok_or(Answer::GONE)?;
     let page = WholePage::try_new(&data.transcript, &data.language);
     let page = page.map_err(|error| Answer::failed(&NotificationError::Internal(error.to_string())))?;
     let writing = Writing { data, pages, page, step: Step::Top };
-    let body = Body::from_stream(limited(writing.into_stream(), room));
+    let body = Body::from_stream(limited(writing.into_stream(), permit));
     Ok((headers("text/html; charset=utf-8", "inline"), body).into_response())
 }
 
 /// A part of a preview, as a file.
 async fn previewed_part(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Answer> {
     let preview = app.links.verify_preview(&token).map_err(|_| Answer::INVALID_LINK)?;
-    let room = room(&app, preview.query.conversation).await?;
+    let permit = permit(&app, preview.query.conversation).await?;
     let part = queries::preview_linked_part(&app, &preview).await.map_err(|error| Answer::failed(&error))?;
     let (media_type, disposition) = match preview.query.part {
         Some(TranscriptPart::Html) => ("text/html; charset=utf-8", "attachment; filename=\"transcript.html\""),
@@ -79,13 +90,14 @@ async fn previewed_part(State(app): State<App>, Path(token): Path<String>) -> Re
         Some(TranscriptPart::Mail) => ("message/rfc822", "attachment; filename=\"transcript.eml\""),
         Some(TranscriptPart::Text) | None => ("text/plain; charset=utf-8", "attachment; filename=\"transcript.txt\""),
     };
-    Ok((headers(media_type, disposition), Body::from_stream(limited(pieces(part), room))).into_response())
+    Ok((headers(media_type, disposition), Body::from_stream(limited(pieces(part), permit))).into_response())
 }
 
-async fn room(app: &App, transcript: Uuid) -> Result<Room, Answer> {
-    app.linked.room(transcript).await.map_err(|full| match full {
-        Full::OfAll => Answer::BUSY,
-        Full::OfOne => Answer::READ_ELSEWHERE,
+/// Waits for a permit. `transcript`: the id of its delivery or conversation.
+async fn permit(app: &App, transcript: Uuid) -> Result<Permit, Answer> {
+    app.linked.acquire(transcript).await.map_err(|full| match full {
+        Full::All => Answer::BUSY,
+        Full::Resource => Answer::READ_ELSEWHERE,
     })
 }
 
@@ -161,15 +173,15 @@ fn pieces(part: Vec<u8>) -> impl Stream<Item = io::Result<Vec<u8>>> + Send + 'st
     })
 }
 
-/// An answer of [`MAX_TIME`] at most, which holds its room until its end.
+/// An answer of [`MAX_TIME`] at most, which holds its permit until its end.
 fn limited<T: Send + 'static>(
     answer: impl Stream<Item = io::Result<T>> + Send + 'static,
-    room: impl Send + 'static,
+    permit: impl Send + 'static,
 ) -> impl Stream<Item = io::Result<T>> + Send + 'static {
     let deadline = Instant::now() + MAX_TIME;
     // A client that reads nothing asks for no further piece, and must not keep others waiting.
     let hold = AbortOnDropHandle::new(tokio::spawn(async move {
-        let _room = room;
+        let _permit = permit;
         sleep_until(deadline).await;
     }));
     stream::unfold(Some((Box::pin(answer), hold)), move |rest| async move {
