@@ -294,6 +294,31 @@ impl SmtpSettings {
     }
 }
 
+/// Encryption of the connection to the mail server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", try_from = "String")]
+pub enum SmtpTls {
+    /// None. A password is then sent only to a server on this machine.
+    None,
+    /// STARTTLS. If the server does not offer it, nothing is sent.
+    Starttls,
+    /// TLS from the first byte.
+    Implicit,
+}
+
+impl TryFrom<String> for SmtpTls {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "none" => Ok(Self::None),
+            "starttls" => Ok(Self::Starttls),
+            "implicit" => Ok(Self::Implicit),
+            _ => Err("it must be starttls, implicit or none"),
+        }
+    }
+}
+
 /// How events are sent to endpoints of webhooks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -355,31 +380,6 @@ impl WebhookSettings {
     /// Returns when and how often a delivery is attempted.
     pub(crate) fn policy(&self) -> WebhookPolicy {
         WebhookPolicy { first_pause: self.retry_pause, max_attempts: self.max_attempts }
-    }
-}
-
-/// Encryption of the connection to the mail server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", try_from = "String")]
-pub enum SmtpTls {
-    /// None. A password is then sent only to a server on this machine.
-    None,
-    /// STARTTLS. If the server does not offer it, nothing is sent.
-    Starttls,
-    /// TLS from the first byte.
-    Implicit,
-}
-
-impl TryFrom<String> for SmtpTls {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        match text.as_str() {
-            "none" => Ok(Self::None),
-            "starttls" => Ok(Self::Starttls),
-            "implicit" => Ok(Self::Implicit),
-            _ => Err("it must be starttls, implicit or none"),
-        }
     }
 }
 

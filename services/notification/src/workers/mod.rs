@@ -3,6 +3,7 @@
 mod attempt_counter;
 mod deliveries;
 mod forget_mails;
+mod forget_webhooks;
 mod next_turns;
 mod recording;
 mod running;
@@ -11,4 +12,5 @@ mod webhooks;
 pub(crate) use attempt_counter::AttemptCounter;
 pub(crate) use deliveries::deliver;
 pub(crate) use forget_mails::forget_mails;
-pub(crate) use webhooks::{deliver_webhooks, forget_webhooks};
+pub(crate) use forget_webhooks::forget_webhooks;
+pub(crate) use webhooks::deliver_webhooks;
