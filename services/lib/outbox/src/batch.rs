@@ -24,6 +24,27 @@ struct Row {
     event: Event,
 }
 
+impl Aggregate {
+    /// Returns an event about it, without an id. `now`: when it happens. It is caused by the call that `traceparent` names.
+    pub fn event<M: Message + Name>(&self, message: &M, now: Time, traceparent: &str) -> Event {
+        Event {
+            id: String::new(),
+            r#type: M::full_name(),
+            source: self.source.into(),
+            account_id: self.account.to_string(),
+            aggregate_type: self.kind.into(),
+            aggregate_id: self.id.to_string(),
+            version: i32::try_from(self.version).unwrap_or(i32::MAX),
+            create_time: Some(now.to_proto()),
+            traceparent: traceparent.to_owned(),
+            data: Some(prost_types::Any {
+                type_url: format!("type.googleapis.com/{}", M::full_name()),
+                value: message.encode_to_vec(),
+            }),
+        }
+    }
+}
+
 impl Events {
     /// No events yet. `now`: when they happen, by the database's clock.
     pub fn new(now: Time) -> Self {
@@ -32,21 +53,7 @@ impl Events {
 
     /// Adds an event, caused by the call that `traceparent` names.
     pub fn push<M: Message + Name>(&mut self, aggregate: Aggregate, message: &M, traceparent: &str) {
-        let event = Event {
-            id: String::new(),
-            r#type: M::full_name(),
-            source: aggregate.source.into(),
-            account_id: aggregate.account.to_string(),
-            aggregate_type: aggregate.kind.into(),
-            aggregate_id: aggregate.id.to_string(),
-            version: i32::try_from(aggregate.version).unwrap_or(i32::MAX),
-            create_time: Some(self.now.to_proto()),
-            traceparent: traceparent.to_owned(),
-            data: Some(prost_types::Any {
-                type_url: format!("type.googleapis.com/{}", M::full_name()),
-                value: message.encode_to_vec(),
-            }),
-        };
+        let event = aggregate.event(message, self.now, traceparent);
         self.rows.push(Row { aggregate, event });
     }
 

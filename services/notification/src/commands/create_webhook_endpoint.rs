@@ -4,8 +4,8 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use super::steps::{check_event_types, secret_text};
-use crate::{App, domain::WebhookEndpoint, error::NotificationError, store, webhook::check_url};
+use super::steps::{check_event_types, receiver_url, secret_text};
+use crate::{App, domain::WebhookEndpoint, error::NotificationError, store};
 
 /// The endpoint to add.
 #[derive(Clone, Debug)]
@@ -23,9 +23,7 @@ pub(crate) async fn create_webhook_endpoint(
     key: &Key,
     command: CreateWebhookEndpoint,
 ) -> Result<(WebhookEndpoint, String), NotificationError> {
-    let settings = &app.settings.webhooks;
-    let url = check_url(&command.url, &app.receiver_networks, settings.allow_http)
-        .map_err(|description| NotificationError::Field { field: "url", description: description.into() })?;
+    let url = receiver_url(app, &command.url)?;
     check_event_types(app, &command.event_types)?;
     let tx = app.db.begin_for(caller.account).await?;
     store::mail_counts::lock(&tx, caller.account).await?;
@@ -36,8 +34,9 @@ pub(crate) async fn create_webhook_endpoint(
         let secret = secret_text(app, &endpoint)?;
         return Ok((endpoint, secret));
     }
-    if store::webhook_endpoints::count(&tx, caller.account).await? >= settings.endpoints_per_account {
-        return Err(NotificationError::TooManyWebhookEndpoints(settings.endpoints_per_account));
+    let max = app.settings.webhooks.endpoints_per_account;
+    if store::webhook_endpoints::count(&tx, caller.account).await? >= max {
+        return Err(NotificationError::TooManyWebhookEndpoints(max));
     }
     let now = tx.now().await?;
     let source = app.installation_secret.current_id();

@@ -17,7 +17,7 @@ use crate::{
     store::{self, event_orders::AggregateKey},
 };
 
-/// An event that the bus has delivered, with its ids.
+/// An event that the bus has delivered, or one that tests an endpoint, with its ids.
 pub(crate) struct ArrivedEvent<'a> {
     pub(crate) event: &'a Event,
     pub(crate) account: AccountId,
@@ -30,7 +30,11 @@ impl ArrivedEvent<'_> {
         AggregateKey { account: self.account, source: self.event.source.clone(), aggregate: self.aggregate }
     }
 
-    fn queued(&self, app: &App) -> Result<QueuedEvent, NotificationError> {
+    fn is_wanted_by(&self, endpoint: &WebhookEndpoint) -> bool {
+        endpoint.wants(&self.event.r#type, self.event.create_time.as_ref().map(Time::from_proto))
+    }
+
+    pub(super) fn queued(&self, app: &App) -> Result<QueuedEvent, NotificationError> {
         Ok(QueuedEvent {
             id: self.id,
             kind: self.event.r#type.clone(),
@@ -54,8 +58,13 @@ pub(crate) async fn queue_webhooks(
     let accounts: BTreeSet<AccountId> = arrived.iter().map(|arrived| arrived.account).collect();
     let endpoints = store::webhook_endpoints::list_enabled(app.db.read(), accounts).await?;
     let of_account = |account: AccountId| endpoints.iter().filter(move |endpoint| endpoint.account == account);
-    let concerned: Vec<&ArrivedEvent<'_>> =
-        arrived.iter().filter(|arrived| of_account(arrived.account).next().is_some()).collect();
+    // Where an endpoint wants order, every version of an aggregate counts.
+    let concerned: Vec<&ArrivedEvent<'_>> = arrived
+        .iter()
+        .filter(|arrived| {
+            of_account(arrived.account).any(|endpoint| endpoint.ordered || arrived.is_wanted_by(endpoint))
+        })
+        .collect();
     if concerned.is_empty() {
         return Ok(true);
     }
@@ -76,10 +85,8 @@ pub(crate) async fn queue_webhooks(
             }
             _ => Duration::ZERO,
         };
-        let (event_type, happened_at) =
-            (&arrived.event.r#type, arrived.event.create_time.as_ref().map(Time::from_proto));
         let wanting: Vec<&WebhookEndpoint> =
-            of_account(arrived.account).filter(|endpoint| endpoint.wants(event_type, happened_at)).collect();
+            of_account(arrived.account).filter(|endpoint| arrived.is_wanted_by(endpoint)).collect();
         if wanting.is_empty() {
             continue;
         }

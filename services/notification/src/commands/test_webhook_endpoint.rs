@@ -4,12 +4,8 @@ use frontdesk_auth::Caller;
 use frontdesk_idempotency::Key;
 use uuid::Uuid;
 
-use crate::{
-    App,
-    domain::{QueuedEvent, WebhookDelivery},
-    error::NotificationError,
-    store,
-};
+use super::ArrivedEvent;
+use crate::{App, domain::WebhookDelivery, error::NotificationError, store};
 
 /// Queues an event for the endpoint alone. Returns its delivery.
 pub(crate) async fn test_webhook_endpoint(
@@ -28,16 +24,8 @@ pub(crate) async fn test_webhook_endpoint(
     }
     let (now, event_id) = (tx.now().await?, tx.new_id());
     let event = store::events::webhook_endpoint_tested(event_id, &endpoint, now);
-    let queued = QueuedEvent {
-        id: event_id,
-        payload: app.public_events.to_json(&event).map_err(NotificationError::Internal)?,
-        kind: event.r#type,
-        source: event.source,
-        aggregate: event_id,
-        version: 1,
-        traceparent: event.traceparent,
-    };
-    let delivery = WebhookDelivery::new(tx.new_id(), caller.account, id, queued, now, now);
+    let arrived = ArrivedEvent { event: &event, account: caller.account, id: event_id, aggregate: event_id };
+    let delivery = WebhookDelivery::new(tx.new_id(), caller.account, id, arrived.queued(app)?, now, now);
     store::webhook_deliveries::insert_all_once(&tx, std::slice::from_ref(&delivery)).await?;
     key.store_result(&tx, &delivery.id).await?;
     tx.on_commit(app.wake_webhooks());

@@ -3,13 +3,12 @@
 use frontdesk_auth::Caller;
 use uuid::Uuid;
 
-use super::steps::check_event_types;
+use super::steps::{check_event_types, receiver_url};
 use crate::{
     App,
     domain::{WebhookEndpoint, WebhookEndpointChange},
     error::NotificationError,
     store,
-    webhook::check_url,
 };
 
 /// The endpoint to change.
@@ -28,8 +27,7 @@ pub(crate) async fn update_webhook_endpoint(
     mut command: UpdateWebhookEndpoint,
 ) -> Result<WebhookEndpoint, NotificationError> {
     if let Some(url) = &mut command.change.url {
-        *url = check_url(url, &app.receiver_networks, app.settings.webhooks.allow_http)
-            .map_err(|description| NotificationError::Field { field: "url", description: description.into() })?;
+        *url = receiver_url(app, url)?;
     }
     check_event_types(app, command.change.event_types.as_deref().unwrap_or_default())?;
     let mut tx = app.db.begin_for(caller.account).await?;

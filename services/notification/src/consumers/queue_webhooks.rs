@@ -49,9 +49,7 @@ impl Consumer for QueueWebhooks {
     }
 
     fn concerns(&self, event: &Event) -> bool {
-        // Where other processes write the database too, it is not known here which accounts have endpoints.
-        let account = account_id(event).ok().filter(|_| self.app.db.is_sqlite());
-        account.is_none_or(|account| self.app.webhook_accounts.may_have_endpoints(account))
+        account_id(event).ok().is_none_or(|account| self.app.webhook_accounts.may_have_endpoints(account))
     }
 
     async fn handle(&self, event: &Event) -> Outcome {
@@ -67,13 +65,15 @@ impl Consumer for QueueWebhooks {
     }
 
     async fn handle_batch(&self, events: &[Event]) -> Vec<bool> {
-        let readable: Vec<bool> = events.iter().map(|event| arrived(event).is_ok()).collect();
-        let arrived: Vec<ArrivedEvent<'_>> = events.iter().filter_map(|event| arrived(event).ok()).collect();
+        // With one that cannot be read they are handled one by one, and it becomes a dead letter.
+        let Ok(arrived) = events.iter().map(arrived).collect::<Result<Vec<_>, String>>() else {
+            return vec![false; events.len()];
+        };
         let queued = commands::queue_webhooks(&self.app, self.name, &arrived).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "events are queued for webhooks one by one");
             false
         });
-        readable.into_iter().map(|readable| readable && queued).collect()
+        vec![queued; events.len()]
     }
 }
 

@@ -4,11 +4,11 @@ use std::{collections::BTreeSet, time::Duration};
 
 use frontdesk_clock::Time;
 
+use super::webhook_endpoint::MAX_CLOCK_DIFFERENCE;
+
 /// How long the first event of an aggregate that arrives waits for earlier ones, which may be handled at the same time. Versions before it may
 /// also be older than the endpoint. More than the broker takes to deliver an event again whose handler was killed: 6.5 s.
 const FIRST_WAIT: Duration = Duration::from_secs(15);
-/// Maximum difference between the clocks of two services that is allowed for.
-const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
 
 /// The events of an aggregate that have arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]

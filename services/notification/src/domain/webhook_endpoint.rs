@@ -6,8 +6,8 @@ use frontdesk_clock::Time;
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
-/// Maximum difference between the clocks of two databases that is allowed for.
-const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
+/// Maximum difference between the clocks of two services that is allowed for.
+pub(super) const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
 
 /// Which secret of an endpoint signs a request: it is derived, and stored nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,6 @@ use frontdesk_proto::{
     },
     notification::v1 as proto,
 };
-use prost::{Message, Name};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
@@ -102,21 +101,8 @@ pub(crate) async fn append_webhook_endpoint_disabled(tx: &mut Tx, endpoint: &Web
 /// Returns the event that tests an endpoint. It is sent to the endpoint, and published nowhere; so it is about an aggregate of its own.
 pub(crate) fn webhook_endpoint_tested(id: Uuid, endpoint: &WebhookEndpoint, now: Time) -> Event {
     let tested = WebhookEndpointTested { webhook_endpoint_id: endpoint.id.to_string() };
-    Event {
-        id: id.to_string(),
-        r#type: WebhookEndpointTested::full_name(),
-        source: NAME.into(),
-        account_id: endpoint.account.to_string(),
-        aggregate_type: "webhook_test".into(),
-        aggregate_id: id.to_string(),
-        version: 1,
-        create_time: Some(now.to_proto()),
-        traceparent: frontdesk_telemetry::traceparent(),
-        data: Some(prost_types::Any {
-            type_url: format!("type.googleapis.com/{}", WebhookEndpointTested::full_name()),
-            value: tested.encode_to_vec(),
-        }),
-    }
+    let aggregate = Aggregate { source: NAME, account: endpoint.account, kind: "webhook_test", id, version: 1 };
+    Event { id: id.to_string(), ..aggregate.event(&tested, now, &frontdesk_telemetry::traceparent()) }
 }
 
 impl From<SkipReason> for proto::SkipReason {

@@ -7,8 +7,8 @@ use std::{
 
 use frontdesk_db::AccountId;
 
-/// The accounts that have endpoints, or had some since the start of the process. Clones share them. It is complete only where one process
-/// writes the database.
+/// The accounts that have endpoints, or had some since the start of the process. Clones share them. They are loaded only where one process
+/// writes the database: elsewhere it is not known which accounts have endpoints.
 #[derive(Clone, Default)]
 pub(crate) struct WebhookAccounts(Arc<RwLock<Known>>);
 

@@ -45,7 +45,7 @@ impl WebhookSecret {
         now: Time,
         body: &str,
     ) -> Option<String> {
-        let timestamp = now.0.div_euclid(1_000_000);
+        let timestamp = now.to_proto().seconds;
         let secrets = endpoint.valid_secrets(now).filter_map(|secret| Self::derive(installation, endpoint, secret));
         let signatures: Vec<String> = secrets.map(|secret| secret.sign(id, timestamp, body)).collect();
         (!signatures.is_empty()).then(|| signatures.join(" "))

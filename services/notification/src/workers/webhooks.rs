@@ -202,7 +202,7 @@ async fn attempt(app: &App, client: &WebhookClient, claimed: &ClaimedWebhook) ->
     let request = WebhookRequest {
         url: endpoint.url.clone(),
         event: id,
-        timestamp: now.0.div_euclid(1_000_000),
+        timestamp: now.to_proto().seconds,
         signatures,
         body: payload.clone(),
     };
