@@ -33,4 +33,7 @@ mod turns;
 mod update_sender;
 mod verify_sender;
 mod watch_deliveries;
+mod webhook_calls;
+mod webhook_endpoints;
+mod webhook_order;
 mod webhooks;

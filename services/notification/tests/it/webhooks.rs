@@ -1,143 +1,43 @@
-//! `WebhookService`, and the events that it sends: rules I17, C12, S2, S4, X2.
+//! The events that webhooks send: rules I17, S4, X2.
 
 use std::time::Duration;
 
-use frontdesk_notification::{NotificationSettings, WebhookSettings};
+use frontdesk_notification::WebhookSettings;
 use frontdesk_proto::{
     event::v1::{AccountState, AccountStateChanged, Event, MessagePosted, TicketCreated, WebhookEndpointDisabled},
     notification::v1beta1::{
-        CreateWebhookEndpointRequest, CreateWebhookEndpointResponse, DeleteWebhookEndpointRequest,
-        GetWebhookDeliveryRequest, GetWebhookEndpointRequest, ListWebhookDeliveriesRequest,
-        ListWebhookEndpointsRequest, ReplayWebhookDeliveriesRequest, ReplayWebhookDeliveryRequest,
-        RotateWebhookSecretRequest, TestWebhookEndpointRequest, UpdateWebhookEndpointRequest, WebhookDelivery,
-        WebhookDeliveryStatus, WebhookEndpoint, WebhookEventTypes,
+        CreateWebhookEndpointRequest, GetWebhookDeliveryRequest, ReplayWebhookDeliveriesRequest,
+        ReplayWebhookDeliveryRequest, RotateWebhookSecretRequest, UpdateWebhookEndpointRequest, WebhookDeliveryStatus,
+        WebhookEventTypes,
     },
 };
-use frontdesk_testkit::{Mode, event, new_id, on_both_modes, reason, request_id, wait_for};
+use frontdesk_testkit::{Mode, event, new_id, on_both_modes, request_id, wait_for};
 use prost::Name;
-use tonic::{Code, Status};
-use tonic_types::StatusExt;
 
 use crate::{
-    fixture::{Account, Fixture, twenty_at_once},
     receiver::{Received, Receiver},
+    webhook_calls::{
+        HOUR, create, create_request, endpoint, get, local, log, logged, post_message, publish, send_test, set_enabled,
+        start, start_with, update,
+    },
 };
 
 on_both_modes!(
     i17_an_event_is_posted_as_json_with_a_valid_signature_and_logged,
     i17_an_event_that_is_delivered_again_is_posted_once,
     i17_an_endpoint_gets_the_types_that_it_names_while_it_is_enabled,
-    c12_an_unknown_type_of_events_is_refused,
     i17_what_is_not_confirmed_is_sent_again_until_it_is,
-    i17_events_of_an_aggregate_come_in_order_where_the_endpoint_wants_it,
-    i17_what_happened_while_an_endpoint_was_disabled_is_not_waited_for,
     i17_a_receiver_that_hangs_delays_no_other,
     i17_more_receivers_that_hang_than_there_are_slots_delay_no_other,
     i17_an_endpoint_whose_attempts_fail_for_the_set_time_is_disabled_with_an_event,
     i17_a_receiver_that_wants_no_events_any_more_disables_its_endpoint,
     i17_a_receiver_says_after_which_pause_it_wants_the_next_attempt,
     i17_one_delivery_or_a_span_is_sent_again_with_its_id,
-    i17_a_span_that_is_sent_again_leaves_what_waits_for_an_earlier_event,
     i17_an_endpoint_is_tested_whichever_types_it_chose,
-    s4_no_private_address_is_connected_to_unless_the_settings_allow_it,
     s4_a_redirect_is_not_followed,
     s4_a_rotated_secret_signs_beside_the_previous_one,
-    s4_an_account_has_a_maximum_of_endpoints,
-    c12_an_endpoint_is_created_once_also_by_twenty_calls_at_once,
-    c12_an_update_with_a_stale_etag_is_refused,
-    c12_a_deleted_endpoint_gets_nothing_any_more,
-    c12_what_is_left_of_a_deleted_endpoint_is_deleted,
-    s2_another_accounts_endpoints_do_not_exist,
     x2_no_event_of_a_suspended_account_is_sent_and_the_rows_of_one_that_has_ended_are_erased,
 );
-
-const HOUR: Duration = Duration::from_secs(3600);
-const SHORT: Duration = Duration::from_millis(20);
-
-/// Settings that allow receivers on the loopback address.
-fn local() -> WebhookSettings {
-    WebhookSettings {
-        allow_http: true,
-        allowed_networks: vec!["127.0.0.0/8".into()],
-        retry_pause: SHORT,
-        ..WebhookSettings::default()
-    }
-}
-
-async fn start(mode: Mode) -> Fixture {
-    start_with(mode, local()).await
-}
-
-async fn start_with(mode: Mode, webhooks: WebhookSettings) -> Fixture {
-    Fixture::start_with(mode, NotificationSettings { webhooks, ..NotificationSettings::default() }).await
-}
-
-fn create_request(url: &str) -> CreateWebhookEndpointRequest {
-    CreateWebhookEndpointRequest { url: url.into(), request_id: request_id(), ..Default::default() }
-}
-
-async fn create(
-    account: &Account,
-    request: CreateWebhookEndpointRequest,
-) -> Result<CreateWebhookEndpointResponse, Status> {
-    Ok(account.webhooks().create_webhook_endpoint(request).await?.into_inner())
-}
-
-/// A new endpoint for all events, and its secret.
-async fn endpoint(account: &Account, url: &str) -> (WebhookEndpoint, String) {
-    let created = create(account, create_request(url)).await.unwrap();
-    (created.webhook_endpoint.unwrap(), created.secret)
-}
-
-async fn update(account: &Account, request: UpdateWebhookEndpointRequest) -> Result<WebhookEndpoint, Status> {
-    Ok(account.webhooks().update_webhook_endpoint(request).await?.into_inner().webhook_endpoint.unwrap())
-}
-
-async fn get(account: &Account, id: &str) -> Result<WebhookEndpoint, Status> {
-    let request = GetWebhookEndpointRequest { webhook_endpoint_id: id.into() };
-    Ok(account.webhooks().get_webhook_endpoint(request).await?.into_inner().webhook_endpoint.unwrap())
-}
-
-async fn delete(account: &Account, id: &str) -> Result<(), Status> {
-    let request = DeleteWebhookEndpointRequest { webhook_endpoint_id: id.into() };
-    account.webhooks().delete_webhook_endpoint(request).await.map(drop)
-}
-
-async fn send_test(account: &Account, id: &str) -> Result<WebhookDelivery, Status> {
-    let request = TestWebhookEndpointRequest { webhook_endpoint_id: id.into(), request_id: request_id() };
-    Ok(account.webhooks().test_webhook_endpoint(request).await?.into_inner().webhook_delivery.unwrap())
-}
-
-/// The log of an endpoint, newest first.
-async fn log(account: &Account, id: &str) -> Vec<WebhookDelivery> {
-    let request = ListWebhookDeliveriesRequest { webhook_endpoint_id: id.into(), page_size: 200, ..Default::default() };
-    account.webhooks().list_webhook_deliveries(request).await.unwrap().into_inner().webhook_deliveries
-}
-
-/// Waits until the log of the endpoint has this number of deliveries with the status. Returns them, newest first.
-async fn logged(account: &Account, id: &str, status: WebhookDeliveryStatus, count: usize) -> Vec<WebhookDelivery> {
-    wait_for("the log", || async {
-        let mut all = log(account, id).await;
-        all.retain(|delivery| delivery.status() == status);
-        (all.len() == count).then_some(all)
-    })
-    .await
-}
-
-/// Publishes a message of a conversation, and waits until it is queued.
-async fn post_message(fixture: &Fixture) -> Event {
-    let posted = MessagePosted { conversation_id: new_id().to_string(), sequence: 1, ..Default::default() };
-    let event = fixture.service.publish("conversation", fixture.account.id, &posted).await;
-    fixture.service.settled().await;
-    event
-}
-
-async fn publish(fixture: &Fixture, event: &Event) {
-    for published in fixture.service.bus.publish(std::slice::from_ref(event)).await {
-        published.unwrap();
-    }
-    fixture.service.settled().await;
-}
 
 async fn i17_an_event_is_posted_as_json_with_a_valid_signature_and_logged(mode: Mode) {
     let (fixture, receiver) = (start(mode).await, Receiver::start(&[]).await);
@@ -196,35 +96,10 @@ async fn i17_an_endpoint_gets_the_types_that_it_names_while_it_is_enabled(mode: 
     assert!(!update(&fixture.account, disable).await.unwrap().enabled);
     post_message(&fixture).await;
     assert_eq!(log(&fixture.account, &id).await.len(), 1);
-    let enable =
-        UpdateWebhookEndpointRequest { webhook_endpoint_id: id.clone(), enabled: Some(true), ..Default::default() };
-    assert!(update(&fixture.account, enable).await.unwrap().enabled);
+    assert!(set_enabled(&fixture.account, &id, true).await.enabled);
     let event = post_message(&fixture).await;
     logged(&fixture.account, &id, WebhookDeliveryStatus::Sent, 2).await;
     assert_eq!(receiver.received().pop().unwrap().id, event.id);
-}
-
-async fn c12_an_unknown_type_of_events_is_refused(mode: Mode) {
-    let fixture = start(mode).await;
-    let event_types = vec![TicketCreated::full_name(), "frontdesk.event.v1.TicketCreate".to_owned()];
-    let request =
-        CreateWebhookEndpointRequest { event_types: event_types.clone(), ..create_request("https://hooks.example/") };
-    let (endpoint, _) = endpoint(&fixture.account, "https://hooks.example/").await;
-    let change = UpdateWebhookEndpointRequest {
-        webhook_endpoint_id: endpoint.id.clone(),
-        event_types: Some(WebhookEventTypes { event_types }),
-        ..Default::default()
-    };
-    for refused in [
-        create(&fixture.account, request).await.map(drop).unwrap_err(),
-        update(&fixture.account, change).await.map(drop).unwrap_err(),
-    ] {
-        let violations = refused.get_details_bad_request().unwrap().field_violations;
-        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));
-        assert_eq!(violations[0].field, "event_types");
-        assert!(violations[0].description.contains("frontdesk.event.v1.TicketCreate"), "{violations:?}");
-    }
-    assert_eq!(get(&fixture.account, &endpoint.id).await.unwrap(), endpoint);
 }
 
 async fn i17_what_is_not_confirmed_is_sent_again_until_it_is(mode: Mode) {
@@ -246,59 +121,6 @@ async fn i17_what_is_not_confirmed_is_sent_again_until_it_is(mode: Mode) {
     assert_eq!((failed.attempt_count, failed.response_status), (3, 500));
     assert_eq!((failed.failure.as_str(), failed.next_attempt_time), ("the receiver answered 500", None));
     assert!(get(&fixture.account, &endpoint.id).await.unwrap().failing_since_time.is_some());
-}
-
-async fn i17_events_of_an_aggregate_come_in_order_where_the_endpoint_wants_it(mode: Mode) {
-    let (fixture, receiver) = (start(mode).await, Receiver::start(&[500, 500]).await);
-    let request = CreateWebhookEndpointRequest { ordered: true, ..create_request(&receiver.url("/")) };
-    let endpoint = create(&fixture.account, request).await.unwrap().webhook_endpoint.unwrap();
-    let aggregate = new_id().to_string();
-    let version = |version: i32| Event {
-        aggregate_id: aggregate.clone(),
-        version,
-        ..event("conversation", fixture.account.id, &MessagePosted::default())
-    };
-    // The third is known before the second, and the first is refused twice.
-    for number in [1, 3, 4, 2] {
-        publish(&fixture, &version(number)).await;
-    }
-    logged(&fixture.account, &endpoint.id, WebhookDeliveryStatus::Sent, 4).await;
-    let versions: Vec<i64> =
-        receiver.received().iter().map(|request| request.json()["version"].as_i64().unwrap()).collect();
-    assert_eq!(versions, [1, 1, 1, 2, 3, 4]);
-}
-
-async fn i17_what_happened_while_an_endpoint_was_disabled_is_not_waited_for(mode: Mode) {
-    let (fixture, receiver) = (start(mode).await, Receiver::start(&[]).await);
-    let request = CreateWebhookEndpointRequest { ordered: true, ..create_request(&receiver.url("/")) };
-    let endpoint = create(&fixture.account, request).await.unwrap().webhook_endpoint.unwrap();
-    let aggregate = new_id().to_string();
-    let version = |version: i32| Event {
-        aggregate_id: aggregate.clone(),
-        version,
-        ..event("conversation", fixture.account.id, &MessagePosted::default())
-    };
-    let enable = async |enabled: bool| {
-        let request = UpdateWebhookEndpointRequest {
-            webhook_endpoint_id: endpoint.id.clone(),
-            enabled: Some(enabled),
-            ..Default::default()
-        };
-        update(&fixture.account, request).await.unwrap();
-    };
-    publish(&fixture, &version(1)).await;
-    enable(false).await;
-    for number in [2, 3] {
-        publish(&fixture, &version(number)).await;
-    }
-    enable(true).await;
-    publish(&fixture, &version(4)).await;
-    // Less than `order_wait`, which an event waits for one that is missing.
-    fixture.service.clock.advance(Duration::from_secs(20)).unwrap();
-    logged(&fixture.account, &endpoint.id, WebhookDeliveryStatus::Sent, 2).await;
-    let versions: Vec<i64> =
-        receiver.received().iter().map(|request| request.json()["version"].as_i64().unwrap()).collect();
-    assert_eq!(versions, [1, 4]);
 }
 
 async fn i17_a_receiver_that_hangs_delays_no_other(mode: Mode) {
@@ -348,12 +170,7 @@ async fn i17_an_endpoint_whose_attempts_fail_for_the_set_time_is_disabled_with_a
     fixture.service.settled().await;
 
     // What waits is sent when it is enabled again.
-    let enable = UpdateWebhookEndpointRequest {
-        webhook_endpoint_id: endpoint.id.clone(),
-        enabled: Some(true),
-        ..Default::default()
-    };
-    let enabled = update(&fixture.account, enable).await.unwrap();
+    let enabled = set_enabled(&fixture.account, &endpoint.id, true).await;
     assert!(enabled.enabled && !enabled.disabled_by_failures && enabled.failing_since_time.is_none(), "{enabled:?}");
     fixture.service.clock.advance(8 * HOUR).unwrap();
     logged(&fixture.account, &endpoint.id, WebhookDeliveryStatus::Sent, 1).await;
@@ -429,33 +246,6 @@ async fn i17_one_delivery_or_a_span_is_sent_again_with_its_id(mode: Mode) {
     assert_eq!(webhooks.replay_webhook_deliveries(none).await.unwrap().into_inner().replayed_count, 0);
 }
 
-async fn i17_a_span_that_is_sent_again_leaves_what_waits_for_an_earlier_event(mode: Mode) {
-    let (fixture, receiver) = (start(mode).await, Receiver::start(&[]).await);
-    let request = CreateWebhookEndpointRequest { ordered: true, ..create_request(&receiver.url("/")) };
-    let endpoint = create(&fixture.account, request).await.unwrap().webhook_endpoint.unwrap();
-    let aggregate = new_id().to_string();
-    let version = |version: i32| Event {
-        aggregate_id: aggregate.clone(),
-        version,
-        ..event("conversation", fixture.account.id, &MessagePosted::default())
-    };
-    publish(&fixture, &version(1)).await;
-    logged(&fixture.account, &endpoint.id, WebhookDeliveryStatus::Sent, 1).await;
-    publish(&fixture, &version(3)).await;
-    let span = ReplayWebhookDeliveriesRequest {
-        webhook_endpoint_id: endpoint.id.clone(),
-        request_id: request_id(),
-        ..Default::default()
-    };
-    let replayed = fixture.account.webhooks().replay_webhook_deliveries(span).await.unwrap().into_inner();
-    assert_eq!(replayed.replayed_count, 1);
-    receiver.wait_for(2).await;
-    publish(&fixture, &version(2)).await;
-    let received = receiver.wait_for(4).await;
-    let versions: Vec<i64> = received.iter().map(|request| request.json()["version"].as_i64().unwrap()).collect();
-    assert_eq!(versions, [1, 1, 2, 3]);
-}
-
 async fn i17_an_endpoint_is_tested_whichever_types_it_chose(mode: Mode) {
     let (fixture, receiver) = (start(mode).await, Receiver::start(&[]).await);
     let request = CreateWebhookEndpointRequest {
@@ -470,46 +260,6 @@ async fn i17_an_endpoint_is_tested_whichever_types_it_chose(mode: Mode) {
     let received = receiver.received().remove(0);
     assert!(received.is_signed_with(&created.secret), "{received:?}");
     assert_eq!(received.json()["data"]["webhookEndpointId"], endpoint.id);
-}
-
-async fn s4_no_private_address_is_connected_to_unless_the_settings_allow_it(mode: Mode) {
-    let receiver = Receiver::start(&[]).await;
-    let webhooks = WebhookSettings { allowed_networks: Vec::new(), max_attempts: 1, ..local() };
-    let fixture = start_with(mode, webhooks).await;
-    for url in
-        ["http://127.0.0.1:1/", "http://[::1]/", "http://2130706433/", "http://169.254.169.254/", "ftp://a.example/"]
-    {
-        let refused = create(&fixture.account, create_request(url)).await.unwrap_err();
-        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELDS"), "{url}");
-    }
-    // The name says nothing; the address that it resolves to counts.
-    let (endpoint, _) = endpoint(&fixture.account, &format!("http://localhost:{}/", receiver.port)).await;
-    send_test(&fixture.account, &endpoint.id).await.unwrap();
-    let failed = logged(&fixture.account, &endpoint.id, WebhookDeliveryStatus::Failed, 1).await.remove(0);
-    assert!(failed.failure.contains("no address that webhooks may connect to"), "{failed:?}");
-    assert_eq!((failed.response_status, receiver.received().len()), (0, 0));
-
-    // An address that an endpoint has from before is refused too.
-    let sql = format!("UPDATE webhook_endpoints SET url = 'http://127.0.0.1:{}/'", receiver.port);
-    fixture.execute(&sql).await;
-    send_test(&fixture.account, &endpoint.id).await.unwrap();
-    logged(&fixture.account, &endpoint.id, WebhookDeliveryStatus::Failed, 2).await;
-    assert!(receiver.received().is_empty());
-    let https = start_with(mode, WebhookSettings { allow_http: false, max_attempts: 1, ..local() }).await;
-    let refused = create(&https.account, create_request("http://hooks.example/")).await.unwrap_err();
-    assert_eq!(reason(&refused), "INVALID_FIELDS");
-    let (endpoint, _) = self::endpoint(&https.account, "https://hooks.example/").await;
-    https.execute(&sql).await;
-    send_test(&https.account, &endpoint.id).await.unwrap();
-    let failed = logged(&https.account, &endpoint.id, WebhookDeliveryStatus::Failed, 1).await.remove(0);
-    assert_eq!(failed.failure, "the address of the endpoint is not https");
-
-    // What is refused goes before what is allowed.
-    let refused_networks = vec!["127.0.0.0/8".to_owned()];
-    let fixture = start_with(mode, WebhookSettings { refused_networks, ..local() }).await;
-    let refused = create(&fixture.account, create_request(&receiver.url("/"))).await.unwrap_err();
-    assert_eq!(reason(&refused), "INVALID_FIELDS");
-    assert!(receiver.received().is_empty());
 }
 
 async fn s4_a_redirect_is_not_followed(mode: Mode) {
@@ -553,150 +303,6 @@ async fn s4_a_rotated_secret_signs_beside_the_previous_one(mode: Mode) {
     let third = webhooks.rotate_webhook_secret(rotate).await.unwrap().into_inner().secret;
     let last = next(3).await;
     assert!(!last.is_signed_with(&second) && last.is_signed_with(&third), "{last:?}");
-}
-
-async fn s4_an_account_has_a_maximum_of_endpoints(mode: Mode) {
-    let fixture = start_with(mode, WebhookSettings { endpoints_per_account: 2, ..local() }).await;
-    let (first, _) = endpoint(&fixture.account, "https://hooks.example/1").await;
-    endpoint(&fixture.account, "https://hooks.example/2").await;
-    let refused = create(&fixture.account, create_request("https://hooks.example/3")).await.unwrap_err();
-    let expected = (Code::FailedPrecondition, "TOO_MANY_WEBHOOK_ENDPOINTS".to_owned());
-    assert_eq!((refused.code(), reason(&refused)), expected);
-    delete(&fixture.account, &first.id).await.unwrap();
-    endpoint(&fixture.account, "https://hooks.example/3").await;
-    endpoint(&fixture.other_account(), "https://hooks.example/1").await;
-}
-
-async fn c12_an_endpoint_is_created_once_also_by_twenty_calls_at_once(mode: Mode) {
-    let fixture = start(mode).await;
-    let (account, request) = (fixture.account.clone(), create_request("https://hooks.example/"));
-    let again = request.clone();
-    let created = twenty_at_once(move |_| {
-        let (account, request) = (account.clone(), request.clone());
-        async move { create(&account, request).await.unwrap() }
-    })
-    .await;
-    assert!(created.windows(2).all(|pair| pair[0] == pair[1]), "{created:?}");
-    assert_eq!(fixture.count("FROM webhook_endpoints").await, 1);
-    let other = CreateWebhookEndpointRequest { url: "https://other.example/".into(), ..again };
-    assert_eq!(reason(&create(&fixture.account, other).await.unwrap_err()), "REQUEST_ID_REUSED");
-    let mut webhooks = fixture.account.webhooks();
-    let listed = webhooks.list_webhook_endpoints(ListWebhookEndpointsRequest::default()).await.unwrap().into_inner();
-    assert_eq!(listed.webhook_endpoints, [created[0].webhook_endpoint.clone().unwrap()]);
-}
-
-async fn c12_an_update_with_a_stale_etag_is_refused(mode: Mode) {
-    let fixture = start(mode).await;
-    let (endpoint, _) = endpoint(&fixture.account, "https://hooks.example/").await;
-    let request = UpdateWebhookEndpointRequest {
-        webhook_endpoint_id: endpoint.id.clone(),
-        description: Some("for the warehouse".into()),
-        url: Some("https://hooks.example/new".into()),
-        etag: endpoint.etag.clone(),
-        ..Default::default()
-    };
-    let updated = update(&fixture.account, request.clone()).await.unwrap();
-    assert_eq!((updated.version, updated.url.as_str()), (2, "https://hooks.example/new"));
-    assert_eq!(update(&fixture.account, request.clone()).await.unwrap(), updated, "a repeat");
-    let stale = UpdateWebhookEndpointRequest { description: Some("other".into()), ..request.clone() };
-    let refused = update(&fixture.account, stale).await.unwrap_err();
-    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Aborted, "ETAG_MISMATCH"));
-    let private = UpdateWebhookEndpointRequest { url: Some("https://10.0.0.1/".into()), ..request };
-    assert_eq!(reason(&update(&fixture.account, private).await.unwrap_err()), "INVALID_FIELDS");
-    assert_eq!(get(&fixture.account, &endpoint.id).await.unwrap(), updated);
-}
-
-async fn c12_a_deleted_endpoint_gets_nothing_any_more(mode: Mode) {
-    let webhooks = WebhookSettings { retry_pause: HOUR, ..local() };
-    let (fixture, receiver) = (start_with(mode, webhooks).await, Receiver::start(&[500]).await);
-    let (endpoint, _) = endpoint(&fixture.account, &receiver.url("/")).await;
-    post_message(&fixture).await;
-    wait_for("the attempt", || async {
-        log(&fixture.account, &endpoint.id).await.pop().filter(|delivery| delivery.attempt_count == 1)
-    })
-    .await;
-    for _ in 0..2 {
-        delete(&fixture.account, &endpoint.id).await.unwrap();
-    }
-    let failed = log(&fixture.account, &endpoint.id).await.remove(0);
-    assert_eq!((failed.status(), failed.failure.as_str()), (WebhookDeliveryStatus::Failed, "the endpoint was deleted"));
-    post_message(&fixture).await;
-    let replay = ReplayWebhookDeliveryRequest { webhook_delivery_id: failed.id, request_id: request_id() };
-    let refused = fixture.account.webhooks().replay_webhook_delivery(replay).await.unwrap_err();
-    assert_eq!(refused.code(), Code::NotFound);
-    assert_eq!(get(&fixture.account, &endpoint.id).await.unwrap_err().code(), Code::NotFound);
-    assert_eq!((log(&fixture.account, &endpoint.id).await.len(), receiver.received().len()), (1, 1));
-}
-
-async fn c12_what_is_left_of_a_deleted_endpoint_is_deleted(mode: Mode) {
-    let fixture = start(mode).await;
-    let (deleted, _) = endpoint(&fixture.account, "https://hooks.example/").await;
-    let (other, _) = endpoint(&fixture.account, "https://other.example/").await;
-    for id in [&deleted.id, &other.id] {
-        let request = UpdateWebhookEndpointRequest {
-            webhook_endpoint_id: id.clone(),
-            enabled: Some(false),
-            ..Default::default()
-        };
-        update(&fixture.account, request).await.unwrap();
-        send_test(&fixture.account, id).await.unwrap();
-    }
-    delete(&fixture.account, &deleted.id).await.unwrap();
-    assert_eq!(fixture.count("FROM webhook_endpoints WHERE url = '' AND deleted_at IS NOT NULL").await, 1);
-    // As if more had waited than the call ends.
-    let sql =
-        format!("UPDATE webhook_deliveries SET status = 'QUEUED' WHERE endpoint_id = {}", fixture.uuid(&deleted.id));
-    fixture.execute(&sql).await;
-    let eventually = async |what: &str, sql: &str| {
-        wait_for(what, || async {
-            fixture.service.clock.advance(Duration::from_secs(60)).unwrap();
-            (fixture.count(sql).await == 1).then_some(())
-        })
-        .await;
-    };
-    eventually("the delivery to end", "FROM webhook_deliveries WHERE status = 'FAILED'").await;
-    logged(&fixture.account, &other.id, WebhookDeliveryStatus::Queued, 1).await;
-    fixture.service.clock.advance(31 * 24 * HOUR).unwrap();
-    eventually("the row to be deleted", "FROM webhook_endpoints").await;
-}
-
-async fn s2_another_accounts_endpoints_do_not_exist(mode: Mode) {
-    let (fixture, receiver) = (start(mode).await, Receiver::start(&[]).await);
-    let (ours, _) = endpoint(&fixture.account, &receiver.url("/ours")).await;
-    let other = fixture.other_account();
-    endpoint(&other, &receiver.url("/theirs")).await;
-    let delivery = send_test(&fixture.account, &ours.id).await.unwrap();
-    post_message(&fixture).await;
-    logged(&fixture.account, &ours.id, WebhookDeliveryStatus::Sent, 2).await;
-    assert!(receiver.received().iter().all(|request| request.path == "/ours"), "events stay in their account");
-
-    let id = ours.id.clone();
-    let mut webhooks = other.webhooks();
-    let rename = UpdateWebhookEndpointRequest { webhook_endpoint_id: id.clone(), ..Default::default() };
-    let rotate =
-        RotateWebhookSecretRequest { webhook_endpoint_id: id.clone(), keep_previous: None, request_id: request_id() };
-    let list = ListWebhookDeliveriesRequest { webhook_endpoint_id: id.clone(), ..Default::default() };
-    let find = GetWebhookDeliveryRequest { webhook_delivery_id: delivery.id.clone() };
-    let replay = ReplayWebhookDeliveryRequest { webhook_delivery_id: delivery.id, request_id: request_id() };
-    let span = ReplayWebhookDeliveriesRequest {
-        webhook_endpoint_id: id.clone(),
-        request_id: request_id(),
-        ..Default::default()
-    };
-    for refused in [
-        get(&other, &id).await.map(drop).unwrap_err(),
-        update(&other, rename).await.map(drop).unwrap_err(),
-        delete(&other, &id).await.unwrap_err(),
-        send_test(&other, &id).await.map(drop).unwrap_err(),
-        webhooks.rotate_webhook_secret(rotate).await.map(drop).unwrap_err(),
-        webhooks.list_webhook_deliveries(list).await.map(drop).unwrap_err(),
-        webhooks.get_webhook_delivery(find).await.map(drop).unwrap_err(),
-        webhooks.replay_webhook_delivery(replay).await.map(drop).unwrap_err(),
-        webhooks.replay_webhook_deliveries(span).await.map(drop).unwrap_err(),
-    ] {
-        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
-    }
-    assert_eq!(get(&fixture.account, &id).await.unwrap(), ours);
 }
 
 async fn x2_no_event_of_a_suspended_account_is_sent_and_the_rows_of_one_that_has_ended_are_erased(mode: Mode) {
