@@ -50,7 +50,7 @@ impl<'a> EventStreams<'a> {
     }
 
     /// A stream of an administrator from the oldest event on.
-    async fn from_the_oldest(&self, account: AccountId, filter: EventFilter) -> Updates {
+    async fn read_from_oldest(&self, account: AccountId, filter: EventFilter) -> Updates {
         let start = EventStart::Earliest.into();
         let request = SubscribeConversationEventsRequest { filter: Some(filter), cursor: String::new(), start };
         self.open(account, CallerKind::Admin, request).await.expect("a stream")
@@ -84,7 +84,7 @@ impl<'a> EventStreams<'a> {
     pub async fn come_in_their_order(&self) {
         const VERSIONS: i64 = 20;
         let (account, things) = (AccountId(new_id()), [new_id(), new_id()]);
-        let mut early = self.from_the_oldest(account, EventFilter::default()).await;
+        let mut early = self.read_from_oldest(account, EventFilter::default()).await;
         let mut latest = self.after(account, "").await.expect("a stream");
         for stream in [&mut early, &mut latest] {
             assert!(stream.until_caught_up().await.0.is_empty());
@@ -111,11 +111,11 @@ impl<'a> EventStreams<'a> {
 
         let [one, other] = things;
         let of_one = EventFilter { aggregate_ids: vec![one.to_string()], ..EventFilter::default() };
-        let (found, _) = self.from_the_oldest(account, of_one).await.until_caught_up().await;
+        let (found, _) = self.read_from_oldest(account, of_one).await.until_caught_up().await;
         assert_eq!((versions(one, &found).len(), found.len()), (VERSIONS as usize, VERSIONS as usize));
         // A cursor passes events that do not match the filter.
         let none = EventFilter { event_types: vec!["frontdesk.event.v1.Nothing".into()], ..EventFilter::default() };
-        let (found, cursor) = self.from_the_oldest(account, none).await.until_caught_up().await;
+        let (found, cursor) = self.read_from_oldest(account, none).await.until_caught_up().await;
         assert!(found.is_empty());
         let mut rest = self.after(account, &cursor).await.expect("a stream");
         self.happens(account, other, VERSIONS + 1).await;
@@ -129,8 +129,8 @@ impl<'a> EventStreams<'a> {
     pub async fn stay_in_their_account(&self) {
         let (ours, theirs) = (AccountId(new_id()), AccountId(new_id()));
         self.happens(ours, new_id(), 1).await;
-        let (_, cursor) = self.from_the_oldest(ours, EventFilter::default()).await.take(1).await.remove(0);
-        let mut stream = self.from_the_oldest(theirs, EventFilter::default()).await;
+        let (_, cursor) = self.read_from_oldest(ours, EventFilter::default()).await.take(1).await.remove(0);
+        let mut stream = self.read_from_oldest(theirs, EventFilter::default()).await;
         assert!(stream.until_caught_up().await.0.is_empty());
         let refused = self.after(theirs, &cursor).await.err().expect("a refusal");
         assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));
@@ -155,7 +155,7 @@ impl<'a> EventStreams<'a> {
         for version in 1..=2 {
             self.happens(account, id, version).await;
         }
-        let mut stream = self.from_the_oldest(account, EventFilter::default()).await;
+        let mut stream = self.read_from_oldest(account, EventFilter::default()).await;
         let seen = stream.take(2).await;
         self.service.clock.advance(KEPT).expect("a clock that moves");
         let refusal = async |cursor: &str| {
@@ -173,7 +173,7 @@ impl<'a> EventStreams<'a> {
             self.after(account, &seen[1].1).await.expect("a stream, since each event after the cursor is kept");
         assert_eq!(rest.take(1).await[0].0.version, 3);
         refusal(&seen[0].1).await;
-        let (found, _) = self.from_the_oldest(account, EventFilter::default()).await.until_caught_up().await;
+        let (found, _) = self.read_from_oldest(account, EventFilter::default()).await.until_caught_up().await;
         assert_eq!(found.iter().map(|(event, _)| event.version).collect::<Vec<_>>(), [3], "those that can be read");
     }
 }
