@@ -76,7 +76,7 @@ clippy:
 	@cargo clippy --workspace --all-targets -- --deny warnings || { echo "Clippy found problems. It fixes some itself: cargo clippy --workspace --all-targets --fix --allow-dirty; clippy.toml gives the reason of each ban."; exit 1; }
 
 layers: ## Check the layer rules and the wording of comments
-	@cargo test --quiet --package frontdesk-tests --test layers || { echo "A layer or wording rule is broken. The failed assertion names file, line and remedy; CONTRIBUTING.md explains the rules."; exit 1; }
+	@cargo test --quiet --workspace --test layers || { echo "A layer or wording rule is broken. The failed assertion names file, line and remedy; CONTRIBUTING.md explains the rules."; exit 1; }
 
 proto-lint: $(TOOLS)/node_modules/.bin/buf ## Check proto/ with buf: lint, format, and no breaking change of the released contract
 	@cd proto && $(BUF) lint || { echo "buf lint found problems in proto/; each line names the rule."; exit 1; }
