@@ -6,7 +6,8 @@ use super::{Evidence, Verdict, check};
 use crate::{
     final_state::{
         Assignment, Attachment, Change, Changed, ConsumerProgress, Conversation, Decision, Delivery, Entry, Event,
-        Fact, FinalState, FirstStep, Handled, Mail, Object, OwnerRow, QueueState, Queued, Session, StreamMessage,
+        Fact, FinalState, FirstStep, Handled, Mail, Object, OwnerRow, QueueState, Queued, Reader, Receipt, Session,
+        StreamMessage,
     },
     history::{FaultRecord, Kind, Record},
 };
@@ -105,6 +106,7 @@ impl Fixture {
             aggregate: aggregate.into(),
             version,
             kind: kind.into(),
+            at: sequence as i64 * SECOND,
             fact,
             published: true,
         });
@@ -130,6 +132,7 @@ pub(super) fn clean() -> Fixture {
     mails(&mut fixture);
     attachments(&mut fixture);
     watches(&mut fixture);
+    readers(&mut fixture);
     for consumer in ["notification.decide", "conversation.sent_transcripts", "assignment.history"] {
         fixture.state.consumers.push(ConsumerProgress { name: consumer.into(), pending: 0, unacknowledged: 0 });
     }
@@ -377,6 +380,21 @@ fn attachments(fixture: &mut Fixture) {
     sent.arguments["attachments"] = json!(["sent"]);
     let entry = fixture.state.entries.iter_mut().find(|entry| entry.text == "m~2 zqone").expect("its entry");
     entry.attachments = vec!["sent".into()];
+}
+
+/// Each reader has received every event.
+fn readers(fixture: &mut Fixture) {
+    let receipts = (1..).zip(&fixture.state.events).map(|(place, event)| Receipt {
+        event: event.id.clone(),
+        account: ACCOUNT.into(),
+        place,
+        at: event.at + SECOND,
+    });
+    let received: Vec<Receipt> = receipts.collect();
+    for name in ["nats", "grpc", "webhook"] {
+        let (account, received) = (ACCOUNT.into(), received.clone());
+        fixture.state.readers.push(Reader { name: name.into(), account, received, ..Reader::default() });
+    }
 }
 
 fn watches(fixture: &mut Fixture) {

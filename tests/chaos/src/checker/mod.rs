@@ -10,6 +10,7 @@ mod idempotency;
 mod isolation;
 mod mail;
 mod owners;
+mod readers;
 mod routing;
 mod sessions;
 mod timers;
@@ -93,6 +94,7 @@ pub fn check(evidence: Evidence<'_>) -> Verdict {
     owners::check(&index, &mut verdict);
     routing::check(&index, &mut verdict);
     events::check(&index, &mut verdict);
+    readers::check(&index, &mut verdict);
     closes::check(&index, &mut verdict);
     isolation::check(&index, &mut verdict);
     errors::check(&index, &mut verdict);

@@ -8,7 +8,7 @@ use super::fixture::{
 use crate::{
     final_state::{
         Attachment, Change, Changed, ConsumerProgress, Conversation, Delivery, Entry, Event, Fact, Handled, QueueState,
-        Session, StreamMessage,
+        Receipt, Session, StreamMessage,
     },
     history::{FaultRecord, Kind, Record},
 };
@@ -107,6 +107,23 @@ fn i15_i16_an_agent_who_is_away_or_full_keeps_nothing_waiting() {
     assert_eq!((verdict.of(&["I15"]), verdict.of(&["I16"])), (0, 0), "{verdict:?}");
 }
 
+#[test]
+fn i17_a_reader_that_began_later_gets_what_was_recorded_since_and_any_reader_may_get_events_again() {
+    let mut fixture = clean();
+    let began = event(&mut fixture, TAKEN, 3).at;
+    let before: Vec<String> =
+        fixture.state.events.iter().filter(|event| event.at < began).map(|one| one.id.clone()).collect();
+    let reader = &mut fixture.state.readers[2];
+    (reader.since, reader.repeats) = (began, 7);
+    reader.received.retain(|receipt| !before.contains(&receipt.event));
+    assert_eq!(fixture.check().total(), 0);
+    // The first events of an aggregate that is older than the reader may overtake each other.
+    receipt(&mut fixture, 2, TAKEN, 3).place = 1_000;
+    assert_eq!(fixture.check().total(), 0);
+    fixture.state.readers[2].received.retain(|receipt| receipt.event != format!("{TAKEN}-3"));
+    assert_eq!(fixture.check().of(&["I17"]), 1, "it was recorded when the reader began");
+}
+
 fn entry(fixture: &mut Fixture, text: &str) -> usize {
     fixture.state.entries.iter().position(|entry| entry.text == text).unwrap()
 }
@@ -117,6 +134,12 @@ fn conversation<'a>(fixture: &'a mut Fixture, id: &str) -> &'a mut Conversation 
 
 fn event<'a>(fixture: &'a mut Fixture, aggregate: &str, version: i64) -> &'a mut Event {
     fixture.state.events.iter_mut().find(|event| event.aggregate == aggregate && event.version == version).unwrap()
+}
+
+/// What a reader noted of an event.
+fn receipt<'a>(fixture: &'a mut Fixture, reader: usize, aggregate: &str, version: i64) -> &'a mut Receipt {
+    let id = format!("{aggregate}-{version}");
+    fixture.state.readers[reader].received.iter_mut().find(|receipt| receipt.event == id).unwrap()
 }
 
 fn delivery<'a>(fixture: &'a mut Fixture, id: &str) -> &'a mut Delivery {
@@ -410,6 +433,23 @@ const PLANTED: &[Planted] = &[
         let (consumer, event) = ("notification.decide".into(), format!("{TAKEN}-1"));
         fixture.state.dead_letters.push(Handled { consumer, event });
     }),
+    ("a consumer of the broker misses an event", "I17", |fixture| {
+        fixture.state.readers[0].received.remove(2);
+    }),
+    ("a subscriber misses the last event", "I17", |fixture| {
+        fixture.state.readers[1].received.pop();
+    }),
+    ("a receiver of webhooks gets a later event of an aggregate first", "I17", |fixture| {
+        let before = receipt(fixture, 2, TAKEN, 2).place;
+        let later = std::mem::replace(&mut receipt(fixture, 2, TAKEN, 3).place, before);
+        receipt(fixture, 2, TAKEN, 2).place = later;
+    }),
+    ("a stream of the broker has a later event of an aggregate first", "I17", |fixture| {
+        receipt(fixture, 0, TAKEN, 1).place = 1_000;
+    }),
+    ("a request to a receiver of webhooks is not signed", "I17", |fixture| {
+        fixture.state.readers[2].failures.push("a request has no valid signature".into());
+    }),
     ("bot-session has another status of a session", "I18", |fixture| {
         fixture.state.sessions[0].status = "CLOSED".into()
     }),
@@ -451,6 +491,9 @@ const PLANTED: &[Planted] = &[
     ("a subject of another account", "I20", |fixture| {
         let subject = format!("frontdesk.v1.conversation.ConversationStarted.{OTHER_ACCOUNT}.7");
         fixture.state.stream[0] = StreamMessage { subject, ..fixture.state.stream[0].clone() };
+    }),
+    ("a reader gets an event of another account", "I20", |fixture| {
+        fixture.state.readers[1].received[0].account = OTHER_ACCOUNT.into();
     }),
     ("a log contains a text of the workload", "I20", |fixture| fixture.state.leaks.push("log: zqone".into())),
     ("a visitor receives a comment", "I21", |fixture| {

@@ -21,6 +21,7 @@ pub(super) fn decode_event(bytes: &[u8], published: bool) -> Result<Event, Failu
         aggregate: event.aggregate_id,
         version: i64::from(event.version),
         kind,
+        at: micros(event.create_time),
         fact,
         published,
     })

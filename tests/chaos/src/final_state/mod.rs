@@ -25,6 +25,8 @@ pub struct FinalState {
     pub events: Vec<Event>,
     /// Messages in the streams of the broker, in their order.
     pub stream: Vec<StreamMessage>,
+    /// What readers of public events received.
+    pub readers: Vec<Reader>,
     /// Progress of the broker's durable consumers.
     pub consumers: Vec<ConsumerProgress>,
     /// Handled marks.
@@ -124,6 +126,8 @@ pub struct Event {
     pub version: i64,
     /// Last part of the type, for example `ConversationClosed`.
     pub kind: String,
+    /// When it was recorded.
+    pub at: i64,
     /// The fields that the checker compares.
     pub fact: Fact,
     /// Whether the event is marked as published.
@@ -241,6 +245,43 @@ pub struct StreamMessage {
     pub subject: String,
     /// Id of the event.
     pub event: String,
+}
+
+/// What a reader of public events received.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reader {
+    /// How it gets the events: `nats`, `grpc` or `webhook`.
+    pub name: String,
+    /// Id of the account whose events it reads.
+    pub account: String,
+    /// When it began: it gets the events that were recorded from then on. 0: all.
+    pub since: i64,
+    /// The first receipt of each event.
+    pub received: Vec<Receipt>,
+    /// Number of times that it received an event again.
+    pub repeats: u64,
+    /// What it could not take: a request without a valid signature, for example.
+    pub failures: Vec<String>,
+}
+
+impl Reader {
+    /// Whether an event is for this reader.
+    pub fn expects(&self, event: &Event) -> bool {
+        event.account == self.account && event.at >= self.since
+    }
+}
+
+/// An event that a reader received.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Id of the event.
+    pub event: String,
+    /// Account that the event names.
+    pub account: String,
+    /// Place in the order that is promised to the reader: over NATS the sequence in the stream, else the number of the arrival.
+    pub place: u64,
+    /// When it was received first.
+    pub at: i64,
 }
 
 /// A durable consumer of the broker.
