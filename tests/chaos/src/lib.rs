@@ -22,6 +22,7 @@ pub mod load_generator;
 pub mod mail_sink;
 pub mod proxy;
 pub mod quiescence;
+pub mod readers;
 pub mod report;
 pub mod rows;
 pub mod workload;

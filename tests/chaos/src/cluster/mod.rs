@@ -9,6 +9,7 @@ use std::{
 };
 
 use frontdesk_auth::DevelopmentKey;
+use frontdesk_clock::Clock;
 use frontdesk_test_servers::{NO_LIMITS_OF_CALLERS, Nats, Postgres, ROLE, free_port};
 
 pub use replica::{Replica, Service};
@@ -32,6 +33,9 @@ pub const SMTP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Maximum duration from the end of a mail to the mail server's response.
 pub const SMTP_ACCEPTANCE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Maximum duration of an attempt to post an event to a receiver of webhooks.
+const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An error of the test program itself.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -166,6 +170,13 @@ impl Cluster {
         // The visitors of an account have addresses of one domain.
         set("NOTIFICATION__DELIVERIES_PER_DOMAIN", "16".into());
         set("NOTIFICATION__RETRY_PAUSE", "100ms".into());
+        // Receivers of webhooks are in this program.
+        set("NOTIFICATION__WEBHOOKS__ALLOW_HTTP", "true".into());
+        set("NOTIFICATION__WEBHOOKS__ALLOWED_NETWORKS", "127.0.0.0/8".into());
+        set("NOTIFICATION__WEBHOOKS__TIMEOUT", format!("{}s", WEBHOOK_TIMEOUT.as_secs()));
+        set("NOTIFICATION__WEBHOOKS__RETRY_PAUSE", "50ms".into());
+        // Fewer than the attempts in progress to the receivers of R22 that never answer.
+        set("NOTIFICATION__WEBHOOKS__DELIVERIES_AT_ONCE", "8".into());
         // A few agents of the workload do what many agents would do.
         for limit in ["ACCOUNT", "AGENT", "RECIPIENT"] {
             set(&format!("NOTIFICATION__MANUAL_PER_{limit}_PER_HOUR"), "1000000".into());
@@ -198,8 +209,12 @@ impl Cluster {
 
     /// The key that signs tokens.
     pub fn keys(&self) -> Result<DevelopmentKey, Failure> {
-        let clock = frontdesk_clock::development::clock_from_file(&self.data.path().join("clock-offset"))?;
-        Ok(DevelopmentKey::load_or_create(&self.data.path().join("development.key"), &clock)?)
+        Ok(DevelopmentKey::load_or_create(&self.data.path().join("development.key"), &self.clock()?)?)
+    }
+
+    /// The installation's clock. It does not follow later moves.
+    pub fn clock(&self) -> Result<Clock, Failure> {
+        Ok(frontdesk_clock::development::clock_from_file(&self.data.path().join("clock-offset"))?)
     }
 
     /// How far the installation's clock was advanced, in microseconds.
