@@ -10,6 +10,7 @@ mod r16_rolling_restart;
 mod r17_overload;
 mod r18_hung_mail_server;
 mod r1_kill_every_process;
+mod r22_events_to_readers;
 mod r2_kill_points;
 mod r3_cancelled_calls;
 mod r4_older_store_of_the_broker;
@@ -35,6 +36,7 @@ use crate::{
     final_state::{self, Databases, FinalState},
     history::Recorder,
     quiescence::{is_quiescent, wait_until_quiescent},
+    readers::Readers,
     report::{Report, Row},
     workload::{Account, AccountKind, Watchers},
 };
@@ -43,6 +45,9 @@ use crate::{
 const AGENTS: usize = 4;
 /// How long watchers may take to receive the last entry of their conversation once the installation is quiescent.
 const WATCHERS_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long readers of public events may take to receive all of them once the installation is quiescent. Claims of killed replicas end, and
+/// receivers that were down get what waits.
+const READERS_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Maximum number of attempts to read the final state while no timeout is in progress, and the pause between two.
 const MAX_READS: usize = 100;
@@ -119,6 +124,8 @@ pub struct Context {
 pub struct FinishOptions<'a> {
     /// The watchers of the row.
     pub watchers: Option<&'a Watchers>,
+    /// The readers of public events of the row.
+    pub readers: Option<&'a Readers>,
     /// See [`Evidence::max_lateness`].
     pub max_lateness: Option<i64>,
     /// Whether the clock is advanced while deliveries wait for their next attempt.
@@ -129,7 +136,13 @@ pub struct FinishOptions<'a> {
 
 impl Default for FinishOptions<'_> {
     fn default() -> Self {
-        Self { watchers: None, max_lateness: None, advance_clock: true, timeout: Duration::from_secs(150) }
+        Self {
+            watchers: None,
+            readers: None,
+            max_lateness: None,
+            advance_clock: true,
+            timeout: Duration::from_secs(150),
+        }
     }
 }
 
@@ -172,6 +185,7 @@ const ROWS: &[RowDefinition] = {
         RowDefinition::new("R16", 1, WithoutMail, false, |context| Box::pin(r16_rolling_restart::run(context))),
         RowDefinition::new("R17", 1, WithoutMail, false, |context| Box::pin(r17_overload::run(context))),
         RowDefinition::new("R18", 2, WithMail, false, |context| Box::pin(r18_hung_mail_server::run(context))),
+        RowDefinition::new("R22", 2, WithMail, false, |context| Box::pin(r22_events_to_readers::run(context))),
     ]
 };
 
@@ -291,7 +305,10 @@ impl Context {
             watchers.finish(last_of, WATCHERS_TIMEOUT).await;
         }
         let downloads = self.download_sent().await?;
-        let state = FinalState { downloads, ..self.final_state().await? };
+        let mut state = FinalState { downloads, ..self.final_state().await? };
+        if let Some(readers) = options.readers {
+            state.readers = readers.finish(&state.events, READERS_TIMEOUT).await;
+        }
         std::fs::write(self.folder.join("final.json"), serde_json::to_vec(&state)?)?;
         let history = self.driver.recorder.finish();
         let faults = self.log.all();
