@@ -23,7 +23,7 @@ mod visitor_token;
 pub use access::{Access, AccessMap, UndeclaredMethod};
 pub use anonymous_visitor::{AnonymousToken, AnonymousVisitor};
 pub use caller::{Actor, Caller, CallerKind, NotAllowed};
-pub use certificate::{check_validity, service_name};
+pub use certificate::{check_validity, host_name, not_after, service_name};
 pub use development_key::DevelopmentKey;
 pub use identity::Identity;
 pub use installation_secret::{InstallationSecret, WeakSecret};

@@ -3,19 +3,24 @@
 use std::{
     io,
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, Weak},
     time::{Duration, SystemTime},
 };
 
 use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
-use crate::tls_config::{Clients, Configs, TlsError, load};
+use crate::{
+    Expiry,
+    tls_config::{Clients, Configs, TlsError, load},
+};
 
 /// Interval between checks whether the files have changed.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
+/// Interval between two reports of certificates that have expired or will soon.
+const EXPIRY_LOG_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
 /// Certificates. All empty: no TLS.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -62,7 +67,7 @@ impl TlsSettings {
 #[derive(Clone)]
 pub struct Tls(Arc<Shared>);
 
-struct Shared {
+pub(crate) struct Shared {
     settings: TlsSettings,
     clients: Clients,
     current: RwLock<Configs>,
@@ -87,11 +92,19 @@ impl Tls {
         Ok(Self(Arc::new(Shared { settings: settings.clone(), clients, current })))
     }
 
-    /// Reloads the files when they have changed; never returns. Invalid files are logged, and the old certificates stay in use.
+    /// Reloads the files when they have changed; never returns. Invalid files are logged, and the old certificates stay in use. It also
+    /// reports when the certificates expire: as a metric, and in the log from 30 days before on.
     pub async fn reload_on_change(&self) {
+        self.observe_expiries();
+        self.log_expiries();
+        let mut logged_at = Instant::now();
         let mut loaded_at = self.modified_at();
         loop {
             tokio::time::sleep(RELOAD_INTERVAL).await;
+            if logged_at.elapsed() >= EXPIRY_LOG_INTERVAL {
+                self.log_expiries();
+                logged_at = Instant::now();
+            }
             let modified_at = self.modified_at();
             if modified_at == loaded_at {
                 continue;
@@ -102,6 +115,8 @@ impl Tls {
                     *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = loaded;
                     loaded_at = modified_at;
                     tracing::info!("the certificates were reloaded");
+                    self.log_expiries();
+                    logged_at = Instant::now();
                 }
                 Ok(Err(error)) => tracing::error!(%error, "the new certificates are invalid; the old ones stay in use"),
                 Err(error) => {
@@ -117,8 +132,21 @@ impl Tls {
             .map(|path| std::fs::metadata(path).and_then(|file| file.modified()).ok())
     }
 
-    fn current(&self) -> Configs {
+    pub(crate) fn current(&self) -> Configs {
         self.0.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn downgrade(&self) -> Weak<Shared> {
+        Arc::downgrade(&self.0)
+    }
+
+    pub(crate) fn upgrade(shared: &Weak<Shared>) -> Option<Self> {
+        shared.upgrade().map(Self)
+    }
+
+    /// The files with certificates, and when each expires.
+    pub fn expiries(&self) -> Vec<Expiry> {
+        self.current().expiries
     }
 
     /// The server's side of a handshake; also the service that the client's certificate names, if it has one.
@@ -127,6 +155,9 @@ impl Tls {
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let trust_domain = &self.0.settings.trust_domain;
         let service = certificate.and_then(|certificate| frontdesk_auth::service_name(certificate, trust_domain));
+        if certificate.is_some() && service.is_none() {
+            tracing::warn!(%trust_domain, "the certificate of a client names no service of the trust domain: its calls need a token");
+        }
         Ok((stream, service))
     }
 

@@ -11,7 +11,7 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 
-use crate::TlsSettings;
+use crate::{Expiry, TlsSettings};
 
 /// ALPN protocols.
 const ALPN_H2: &[u8] = b"h2";
@@ -53,16 +53,25 @@ pub(crate) struct Configs {
     pub(crate) server: Arc<ServerConfig>,
     /// For calls to our other services. None: `ca_path` is not set.
     pub(crate) client: Option<Arc<ClientConfig>>,
+    /// A host name of the own certificate. None: it has none.
+    pub(crate) host_name: Option<String>,
+    /// When the certificates of each file expire.
+    pub(crate) expiries: Vec<Expiry>,
 }
 
 /// Loads and checks the files of the settings.
 pub(crate) fn load(settings: &TlsSettings, clients: Clients) -> Result<Configs, TlsError> {
     let chain = own_chain(settings)?;
+    let host_name = frontdesk_auth::host_name(&chain[0]);
+    let mut expiries: Vec<Expiry> = Expiry::of(&settings.certificate_path, &chain).into_iter().collect();
+    if settings.is_mutual() {
+        expiries.extend(Expiry::of_file(&settings.ca_path).ok());
+    }
     let roots = settings.is_mutual().then(|| roots(settings).map(Arc::new)).transpose()?;
     // First, since it also checks that the key belongs to the certificate.
     let server = server_config(settings, clients, roots.clone(), chain.clone())?;
     let client = roots.map(|roots| client_config(settings, roots, chain)).transpose()?;
-    Ok(Configs { server: Arc::new(server), client: client.map(Arc::new) })
+    Ok(Configs { server: Arc::new(server), client: client.map(Arc::new), host_name, expiries })
 }
 
 /// The certificate of this process with its chain.
