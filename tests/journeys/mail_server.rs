@@ -165,6 +165,29 @@ async fn t8_a_refused_recipient_fails_with_the_servers_reply_and_a_wrong_passwor
     assert!(server.received("other@shop.example").is_empty());
 }
 
+#[tokio::test]
+async fn t8_a_new_authority_of_the_mail_servers_certificate_is_used_without_a_restart() {
+    let (server, folder) = (SmtpServer::start("s3cret").await, tempfile::tempdir().unwrap());
+    let ca = folder.path().join("ca.pem");
+    std::fs::copy(Authority::default().path(), &ca).unwrap();
+    let suite = TestSuite::start_with(|settings| {
+        settings.notification = server.settings("s3cret");
+        settings.notification.smtp.ca_path = ca.display().to_string();
+    })
+    .await;
+    let admin = suite.account().await.admin();
+    let sender =
+        CreateSenderRequest { email: "desk@shop.example".into(), request_id: request_id(), ..Default::default() };
+    let id = SenderServiceClient::new(admin.clone()).create_sender(sender).await.unwrap().into_inner().delivery_id;
+    let refused = delivery(&admin, &id, |delivery| !delivery.last_response.is_empty()).await;
+    assert!(refused.last_response.contains("STARTTLS"), "another authority is trusted: {refused:?}");
+    assert!(server.received("desk@shop.example").is_empty());
+
+    std::fs::copy(server.folder.path().join("ca.pem"), &ca).unwrap();
+    delivery(&admin, &id, |delivery| delivery.status() == DeliveryStatus::Sent).await;
+    assert_eq!(server.received("desk@shop.example").len(), 1);
+}
+
 /// The mail with this recipient in the envelope that the server kept.
 async fn delivered(exim: &Exim, recipient: &str) -> Vec<u8> {
     wait_for("the mail in the Maildir", || async {

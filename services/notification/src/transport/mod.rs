@@ -5,6 +5,7 @@ mod file;
 mod pool;
 mod refusal;
 mod smtp;
+mod trust;
 
 use std::path::{Path, PathBuf};
 

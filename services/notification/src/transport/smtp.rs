@@ -1,14 +1,14 @@
 //! Sends mails to a mail server, one step of the SMTP exchange at a time: only a failure between the end of the mail and the
 //! server's response to it has an unknown outcome.
 
-use std::{future::Future, net::IpAddr, path::Path, sync::Arc, time::Duration};
+use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
 
 use lettre::{
     Address,
     transport::smtp::{
         Error,
         authentication::{Credentials, Mechanism},
-        client::{AsyncSmtpConnection, Certificate, TlsParameters},
+        client::AsyncSmtpConnection,
         commands::{Data, Ehlo, Mail as MailCommand, Rcpt, Rset},
         extension::{ClientId, MailBodyParameter, MailParameter},
         response::{Response, Severity},
@@ -21,6 +21,7 @@ use super::{
     connect::{Resolver, connect, resolve, system_resolver},
     pool::{MAX_FAREWELL, Open, Pool, close},
     refusal::{self, Step},
+    trust::Trust,
 };
 use crate::{
     domain::AttemptOutcome,
@@ -40,7 +41,8 @@ pub(crate) struct Smtp {
     host: String,
     port: u16,
     tls: SmtpTls,
-    tls_parameters: Option<TlsParameters>,
+    /// None: without TLS.
+    trust: Option<Trust>,
     credentials: Option<Credentials>,
     hello: ClientId,
     /// Maximum duration of one step of the exchange.
@@ -75,9 +77,9 @@ enum Progress {
 
 impl Smtp {
     pub(crate) fn try_new(settings: &SmtpSettings) -> Result<Self, TransportError> {
-        let tls_parameters = match settings.tls {
+        let trust = match settings.tls {
             SmtpTls::None => None,
-            SmtpTls::Starttls | SmtpTls::Implicit => Some(tls_parameters(settings)?),
+            SmtpTls::Starttls | SmtpTls::Implicit => Some(Trust::load(settings)?),
         };
         if settings.tls == SmtpTls::None && !settings.username.is_empty() && !is_loopback(&settings.host) {
             let reason = "a password is not sent without encryption: set tls to starttls or implicit";
@@ -93,7 +95,7 @@ impl Smtp {
             host: settings.host.clone(),
             port: settings.port(),
             tls: settings.tls,
-            tls_parameters,
+            trust,
             credentials,
             hello,
             step_timeout: settings.timeout,
@@ -266,7 +268,8 @@ impl Smtp {
         let connecting = |reason| AttemptOutcome::TransientFailure(server_response(&format!("connecting: {reason}")));
         let addresses = resolve(&self.resolver, &self.host, self.port, self.step_timeout).await.map_err(connecting)?;
         let stream = connect(&addresses, self.step_timeout).await.map_err(connecting)?;
-        let mut connection = match (self.tls, &self.tls_parameters) {
+        let parameters = self.trust.as_ref().map(Trust::current);
+        let mut connection = match (self.tls, &parameters) {
             (SmtpTls::Implicit, Some(tls)) => {
                 // The library opens a connection with TLS from the first byte only by itself: to the address that answered.
                 let address = stream.peer_addr().map_err(|error| connecting(error.to_string()))?;
@@ -281,7 +284,7 @@ impl Smtp {
                 self.before_mail("the greeting", greeting).await?
             }
         };
-        if let (SmtpTls::Starttls, Some(tls)) = (self.tls, &self.tls_parameters) {
+        if let (SmtpTls::Starttls, Some(tls)) = (self.tls, &parameters) {
             self.before_mail("STARTTLS", connection.starttls(tls.clone(), &self.hello)).await?;
         }
         if let Some(credentials) = &self.credentials {
@@ -325,17 +328,6 @@ impl Smtp {
             }
         }
     }
-}
-
-fn tls_parameters(settings: &SmtpSettings) -> Result<TlsParameters, TransportError> {
-    let mut builder = TlsParameters::builder(settings.host.clone());
-    if !settings.ca_path.is_empty() {
-        let invalid = |reason: String| TransportError(format!("ca_path {}: {reason}", settings.ca_path));
-        let pem = std::fs::read(Path::new(&settings.ca_path)).map_err(|error| invalid(error.to_string()))?;
-        let certificate = Certificate::from_pem(&pem).map_err(|error| invalid(error.to_string()))?;
-        builder = builder.add_root_certificate(certificate);
-    }
-    builder.build().map_err(|error| TransportError(format!("tls: {error}")))
 }
 
 fn is_loopback(host: &str) -> bool {
