@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     caller::{Actor, Caller, CallerKind},
     claims::Claim,
-    jwks::{self, Jwks, JwksError, Key},
+    jwks::{self, Jwks, JwksError, Key, KeySet},
     roles::Roles,
     settings::IssuerSettings,
     token::{self, Expected, TokenError, UnverifiedHeader},
@@ -50,6 +50,11 @@ impl Issuer {
     /// Reads its keys, so that a mistake shows at the start.
     pub(crate) async fn load_keys(&self) -> Result<(), JwksError> {
         self.jwks.refresh().await
+    }
+
+    /// Reads its keys and uses none of them.
+    pub(crate) async fn read_keys(&self) -> Result<KeySet, JwksError> {
+        self.jwks.read().await
     }
 
     /// The caller that the token names, and the key that signed it.

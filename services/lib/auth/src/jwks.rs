@@ -62,7 +62,8 @@ pub struct JwksError {
 
 enum Source {
     File(PathBuf),
-    Url(String, reqwest::Client),
+    /// An address, and the file with the authorities to trust for it, which is read again with each request. Empty: the system's.
+    Url(String, PathBuf),
 }
 
 /// The keys of one issuer.
@@ -86,6 +87,16 @@ pub(crate) struct Key {
     public: Arc<AlgorithmParameters>,
     pub(crate) algorithm: Algorithm,
     pub(crate) key: DecodingKey,
+}
+
+/// What a source has.
+pub(crate) struct KeySet {
+    /// The keys that can be used.
+    pub(crate) keys: Vec<Key>,
+    /// Number of those that cannot.
+    pub(crate) ignored: usize,
+    /// The header Date of the answer. None: a file, or an answer without it.
+    pub(crate) date: Option<String>,
 }
 
 #[derive(Default)]
@@ -120,7 +131,9 @@ impl Jwks {
                         "must be a file or an https address: it decides which tokens are accepted".into(),
                     ));
                 }
-                Source::Url(source.to_owned(), client(ca).map_err(wrong)?)
+                // So that a mistake shows at the start.
+                client(ca).map_err(wrong)?;
+                Source::Url(source.to_owned(), ca.to_owned())
             }
         };
         Ok(Self {
@@ -195,8 +208,10 @@ impl Jwks {
     /// Reads the source now. On a failure the cached keys stay.
     pub(crate) async fn refresh(&self) -> Result<(), JwksError> {
         let asked_at = Some(Instant::now());
-        let (cached, error) = match self.load().await {
-            Ok(keys) => (CachedKeys { keys, read_at: asked_at, asked_at, last_error: String::new() }, None),
+        let (cached, error) = match self.read().await {
+            Ok(KeySet { keys, .. }) => {
+                (CachedKeys { keys, read_at: asked_at, asked_at, last_error: String::new() }, None)
+            }
             Err(error) => {
                 let cached = self.cached();
                 let (keys, read_at) = (cached.keys.clone(), cached.read_at);
@@ -207,18 +222,24 @@ impl Jwks {
         error.map_or(Ok(()), Err)
     }
 
-    async fn load(&self) -> Result<Vec<Key>, JwksError> {
-        let bytes = match &self.source {
-            Source::File(path) => tokio::fs::read(path).await.map_err(|error| error.to_string()),
-            Source::Url(url, client) => fetch(client, url).await,
+    /// Reads the source, and changes nothing.
+    pub(crate) async fn read(&self) -> Result<KeySet, JwksError> {
+        let read = match &self.source {
+            Source::File(path) => {
+                let bytes = tokio::fs::read(path).await;
+                bytes.map(|bytes| (bytes, None)).map_err(|error| error.to_string())
+            }
+            Source::Url(url, ca) => fetch(url, ca).await,
         };
         let wrong = |why: String| JwksError { source_name: self.source_name.clone(), why };
+        let (bytes, date) = read.map_err(wrong)?;
         #[derive(serde::Deserialize)]
         struct Set {
             keys: Vec<serde_json::Value>,
         }
-        let set: Set = serde_json::from_slice(&bytes.map_err(wrong)?)
-            .map_err(|error| wrong(format!("not a JSON Web Key Set ({error})")))?;
+        let set: Set =
+            serde_json::from_slice(&bytes).map_err(|error| wrong(format!("not a JSON Web Key Set ({error})")))?;
+        let number = set.keys.len();
         // A key of an unknown type is ignored (RFC 7517, 5).
         let keys = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
         let keys: Vec<Key> = keys.filter_map(|key| self.accept(&key)).collect();
@@ -226,7 +247,7 @@ impl Jwks {
             let names: Vec<String> = self.accepted.iter().map(|algorithm| format!("{algorithm:?}")).collect();
             return Err(wrong(format!("none of them is a public key for signatures with {}", names.join(", "))));
         }
-        Ok(keys)
+        Ok(KeySet { ignored: number - keys.len(), keys, date })
     }
 
     /// The key, when it is public, for signatures, and of an accepted algorithm. It verifies with that one algorithm only. None:
@@ -308,9 +329,11 @@ fn client(ca: &Path) -> Result<reqwest::Client, String> {
     builder.build().map_err(|error| error.to_string())
 }
 
-async fn fetch(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, String> {
-    let response = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
+/// The body of the answer, and its header Date.
+async fn fetch(url: &str, ca: &Path) -> Result<(Vec<u8>, Option<String>), String> {
+    let response = client(ca)?.get(url).send().await.and_then(reqwest::Response::error_for_status);
     let mut response = response.map_err(|error| with_causes(&error))?;
+    let date = response.headers().get("date").and_then(|date| date.to_str().ok()).map(str::to_owned);
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| with_causes(&error))? {
         bytes.extend_from_slice(&chunk);
@@ -318,7 +341,7 @@ async fn fetch(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, String> {
             return Err("the answer is larger than 1 MiB".into());
         }
     }
-    Ok(bytes)
+    Ok((bytes, date))
 }
 
 /// The error with its causes, which the HTTP client leaves out of its text.

@@ -103,8 +103,10 @@ async fn s5_only_public_signature_keys_of_accepted_algorithms_are_used() {
             r#"{"kty":"RSA","n":"sXch","e":"AQAB","kid":"short","alg":"RS256"}"#,
         ],
     );
-    let known: Vec<_> = jwks.load().await.unwrap().into_iter().map(|key| (key.id, key.algorithm)).collect();
+    let set = jwks.read().await.unwrap();
+    let known: Vec<_> = set.keys.into_iter().map(|key| (key.id, key.algorithm)).collect();
     assert_eq!(known, [(Some("good".into()), Algorithm::ES256)]);
+    assert_eq!((set.ignored, set.date), (7, None));
 }
 
 #[tokio::test]

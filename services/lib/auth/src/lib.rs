@@ -12,6 +12,7 @@ mod development_key;
 #[cfg(test)]
 mod fuzz;
 mod identity;
+mod inspect_issuer;
 mod installation_secret;
 mod issuer;
 mod jwks;
@@ -26,6 +27,7 @@ pub use caller::{Actor, Caller, CallerKind, NotAllowed};
 pub use certificate::{check_validity, host_name, not_after, service_name};
 pub use development_key::DevelopmentKey;
 pub use identity::Identity;
+pub use inspect_issuer::{IssuerKeys, inspect_issuer};
 pub use installation_secret::{InstallationSecret, WeakSecret};
 pub use roles::{Roles, UnknownPermission};
 pub use settings::{ClaimNames, IdentityError, IdentitySettings, IssuerSettings};
