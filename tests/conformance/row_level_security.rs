@@ -96,6 +96,37 @@ async fn s2_rows_of_another_account_cannot_be_written_changed_or_deleted() {
 }
 
 #[tokio::test]
+async fn s2_a_table_that_row_level_security_does_not_restrict_is_found() {
+    let db = two_accounts(&Backend::new(Mode::Distributed).await).await;
+    let is_found =
+        async || db.inspect().await.unwrap().postgres.unwrap().unrestricted_tables.contains(&"requests".into());
+    assert!(!is_found().await);
+    for (breaking, mending) in [
+        ("ALTER TABLE requests NO FORCE ROW LEVEL SECURITY", "ALTER TABLE requests FORCE ROW LEVEL SECURITY"),
+        ("ALTER TABLE requests DISABLE ROW LEVEL SECURITY", "ALTER TABLE requests ENABLE ROW LEVEL SECURITY"),
+        ("CREATE POLICY everyone ON requests USING (true)", "DROP POLICY everyone ON requests"),
+    ] {
+        db.read().execute_unprepared(breaking).await.unwrap();
+        assert!(is_found().await, "{breaking}");
+        db.read().execute_unprepared(mending).await.unwrap();
+        assert!(!is_found().await, "{mending}");
+    }
+}
+
+#[tokio::test]
+async fn s2_the_role_and_its_missing_privileges_are_found() {
+    let db = two_accounts(&Backend::new(Mode::Distributed).await).await;
+    let found = db.inspect().await.unwrap();
+    let postgres = found.postgres.unwrap();
+    assert!(found.version.starts_with(&format!("PostgreSQL {}", postgres.major_version)), "{}", found.version);
+    assert_eq!((postgres.role.as_str(), postgres.bypasses_row_level_security), ("suite", false));
+    assert_eq!(postgres.forbidden_tables, [""; 0]);
+    // The owner can take a privilege from itself.
+    db.read().execute_unprepared("REVOKE DELETE ON requests FROM suite").await.unwrap();
+    assert_eq!(db.inspect().await.unwrap().postgres.unwrap().forbidden_tables, ["requests"]);
+}
+
+#[tokio::test]
 async fn read_transactions_cannot_write() {
     let db = two_accounts(&Backend::new(Mode::Distributed).await).await;
     let read = db.read_for(A).await.unwrap();

@@ -12,6 +12,7 @@ mod account_transaction;
 mod accounts;
 mod connect;
 mod errors;
+mod inspection;
 mod json_rows;
 mod migration;
 mod plan_once;
@@ -38,6 +39,7 @@ pub use accounts::{
 pub use errors::{
     is_conflict, is_connection_lost, is_timeout, is_transient, is_unique_violation, violated_unique_index,
 };
+pub use inspection::{Inspection, PostgresInspection};
 pub use json_rows::{hex, json_array, json_rows};
 pub use migration::{Sql, migrate, pending_migrations};
 pub use plan_once::{planned, uuid_of_text};

@@ -1,5 +1,7 @@
 //! Where a service's database is.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -17,6 +19,9 @@ pub struct DbSettings {
 #[derive(Clone, Default, Deserialize)]
 #[serde(transparent)]
 pub struct DatabaseUrl(pub String);
+
+/// Parameters of a PostgreSQL address that name a file with certificates.
+const CERTIFICATE_PARAMETERS: [&str; 5] = ["sslrootcert", "ssl-root-cert", "ssl-ca", "sslcert", "ssl-cert"];
 
 /// Why a text is no address of a database. It never quotes the text, which may contain a password.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +44,16 @@ impl DatabaseUrl {
     /// with its password: they must not be asked before.
     pub fn check(&self) -> Result<(), AddressError> {
         if self.0.starts_with("sqlite:") { Ok(()) } else { self.parse().map(drop) }
+    }
+
+    /// The files with certificates that its parameters name, with the parameter.
+    pub fn certificate_paths(&self) -> Vec<(String, PathBuf)> {
+        let Ok(url) = self.parse() else { return Vec::new() };
+        let pairs = url.query_pairs().filter(|(name, value)| {
+            // A certificate itself may stand in the place of its path.
+            CERTIFICATE_PARAMETERS.contains(&&**name) && !value.trim_start().starts_with("-----BEGIN")
+        });
+        pairs.map(|(name, value)| (name.into_owned(), PathBuf::from(value.into_owned()))).collect()
     }
 
     /// The parts of a PostgreSQL address.
@@ -111,6 +126,8 @@ mod tests {
                 assert!(!shown.contains("ret") && !shown.contains("s3c"), "{shown}");
             }
         }
+        let with_files = DatabaseUrl("postgres://u@h/d?sslmode=verify-full&sslrootcert=/etc/pg%2Fca.pem".into());
+        assert_eq!(with_files.certificate_paths(), [("sslrootcert".to_owned(), PathBuf::from("/etc/pg/ca.pem"))]);
         for url in
             ["postgres://u:s3cret%23@h/d?sslmode=require", "postgresql:///d?host=/run/postgresql", "sqlite://a.db"]
         {
