@@ -11,6 +11,7 @@ mod consumer;
 mod dead_letters;
 pub mod event;
 mod in_process;
+mod inspection;
 mod jet_stream;
 mod settings;
 
@@ -24,6 +25,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::jet_stream::WhileUnreachable;
+
 pub use change_notifier::ChangeNotifier;
 pub use consumer::{Consumer, HANDLER_DEADLINE, MAX_ATTEMPTS, MAX_LOCKED_DELAY, Outcome};
 pub use dead_letters::{
@@ -31,6 +34,7 @@ pub use dead_letters::{
     oldest_dead_letters,
 };
 pub use event::decode;
+pub use inspection::{BrokerInspection, BrokerObject, ObjectKind, ObjectState};
 pub use settings::BusSettings;
 
 /// Carries events between services. Clones share it.
@@ -98,7 +102,17 @@ impl Bus {
     /// NATS JetStream at the address of the settings. Returns also while the server is unreachable, and connects in the
     /// background.
     pub async fn jet_stream(settings: BusSettings, clock: &Clock) -> Result<Self, BusError> {
-        Ok(Self::JetStream(Box::new(jet_stream::JetStream::connect(settings, clock.clone()).await?)))
+        Self::connect(settings, clock, WhileUnreachable::Retry).await
+    }
+
+    /// Like [`Self::jet_stream`], for a command that looks at the broker now: fails with the cause while the server is unreachable.
+    pub async fn jet_stream_now(settings: BusSettings, clock: &Clock) -> Result<Self, BusError> {
+        Self::connect(settings, clock, WhileUnreachable::Fail).await
+    }
+
+    async fn connect(settings: BusSettings, clock: &Clock, unreachable: WhileUnreachable) -> Result<Self, BusError> {
+        let bus = jet_stream::JetStream::connect(settings, clock.clone(), unreachable).await?;
+        Ok(Self::JetStream(Box::new(bus)))
     }
 
     /// Adds a consumer, before the first event is published. `db` stores its dead letters.
@@ -115,6 +129,15 @@ impl Bus {
         match self {
             Self::InProcess(_) => Ok(()),
             Self::JetStream(bus) => bus.prepare(sources).await,
+        }
+    }
+
+    /// Compares the broker's streams for the events of `sources` and its consumers with what [`Self::prepare`] creates, and changes nothing.
+    /// None: there is no broker.
+    pub async fn inspect(&self, sources: &[&str]) -> Option<BrokerInspection> {
+        match self {
+            Self::InProcess(_) => None,
+            Self::JetStream(bus) => Some(bus.inspect(sources).await),
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod change_notifications;
 mod consume;
+mod inspection;
 mod message;
 mod room;
 mod streams;
@@ -66,14 +67,33 @@ pub struct JetStream {
     /// Notified when a notifier was added.
     notifier_added: Arc<Notify>,
     reconnected: watch::Sender<u64>,
+    /// The last error that the broker sent, such as the subject that the user may not use; empty before the first.
+    last_error: watch::Sender<String>,
     room: Arc<Mutex<Room>>,
     clock: Clock,
 }
 
+/// What to do while the broker cannot be reached.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhileUnreachable {
+    /// Connect in the background.
+    Retry,
+    /// Fail with the cause.
+    Fail,
+}
+
 impl JetStream {
-    pub(crate) async fn connect(settings: BusSettings, clock: Clock) -> Result<Self, BusError> {
-        let reconnected = watch::Sender::new(0_u64);
-        let options = options(&settings, reconnected.clone()).await?;
+    pub(crate) async fn connect(
+        settings: BusSettings,
+        clock: Clock,
+        unreachable: WhileUnreachable,
+    ) -> Result<Self, BusError> {
+        let (reconnected, last_error) = (watch::Sender::new(0_u64), watch::Sender::new(String::new()));
+        let options = options(&settings, reconnected.clone(), last_error.clone()).await?;
+        let options = match unreachable {
+            WhileUnreachable::Retry => options.retry_on_initial_connect(),
+            WhileUnreachable::Fail => options,
+        };
         let servers: Vec<&str> = settings.url.split(',').map(str::trim).collect();
         let client = options.connect(servers).await.map_err(|error| BusError::Settings(error.to_string()))?;
         let context = jetstream::context::ContextBuilder::new()
@@ -90,6 +110,7 @@ impl JetStream {
             notifiers: Arc::default(),
             notifier_added: Arc::default(),
             reconnected,
+            last_error,
             room: Arc::default(),
             clock,
         })
@@ -218,7 +239,11 @@ fn sends_password_unencrypted(settings: &BusSettings) -> bool {
     !settings.username.is_empty() && settings.ca_path.is_empty() && settings.url.split(',').any(is_open)
 }
 
-async fn options(settings: &BusSettings, reconnected: watch::Sender<u64>) -> Result<ConnectOptions, BusError> {
+async fn options(
+    settings: &BusSettings,
+    reconnected: watch::Sender<u64>,
+    last_error: watch::Sender<String>,
+) -> Result<ConnectOptions, BusError> {
     if settings.url.contains('@') {
         return Err(BusError::Settings("url must not contain a password: set username and password".into()));
     }
@@ -253,14 +278,13 @@ async fn options(settings: &BusSettings, reconnected: watch::Sender<u64>) -> Res
         .connection_timeout(CONNECT_TIMEOUT)
         .request_timeout(Some(REQUEST_TIMEOUT))
         .ping_interval(PING_INTERVAL)
-        .retry_on_initial_connect()
         .reconnect_delay_callback(|attempts| {
             // The first attempt is made without delay.
             let steps = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX).min(1_000);
             (RECONNECT_DELAY_STEP * steps).min(MAX_RECONNECT_DELAY)
         })
         .event_callback(move |event| {
-            let reconnected = reconnected.clone();
+            let (reconnected, last_error) = (reconnected.clone(), last_error.clone());
             async move {
                 match event {
                     Connection::Connected => {
@@ -275,7 +299,12 @@ async fn options(settings: &BusSettings, reconnected: watch::Sender<u64>) -> Res
                     Connection::ClientError(_) | Connection::Closed | Connection::Draining => {
                         tracing::debug!(%event, "the broker");
                     }
-                    event => tracing::warn!(%event, "the broker"),
+                    event => {
+                        tracing::warn!(%event, "the broker");
+                        if let Connection::ServerError(error) = event {
+                            last_error.send_replace(error.to_string());
+                        }
+                    }
                 }
             }
         }))
@@ -303,14 +332,14 @@ mod tests {
     async fn s2_a_prefix_of_inboxes_is_one_part_of_a_subject() {
         for refused in ["", "a.b", ">", "*", "a b"] {
             let settings = BusSettings { inbox_prefix: refused.into(), ..BusSettings::default() };
-            let Err(error) = options(&settings, watch::Sender::new(0)).await else {
+            let Err(error) = options(&settings, watch::Sender::new(0), watch::Sender::default()).await else {
                 panic!("{settings:?} is accepted")
             };
             let error = error.to_string();
             assert!(error.contains("inbox_prefix must consist of"), "{refused}: {error}");
         }
         let settings = BusSettings { inbox_prefix: "_INBOX_bot-session".into(), ..BusSettings::default() };
-        let options = options(&settings, watch::Sender::new(0)).await.unwrap();
+        let options = options(&settings, watch::Sender::new(0), watch::Sender::default()).await.unwrap();
         assert!(format!("{options:?}").contains("_INBOX_bot-session"));
     }
 }

@@ -36,7 +36,7 @@ impl JetStream {
         found.map_err(|error| BusError::Broker(format!("the stream {name}: {error}")))
     }
 
-    fn stream_config(&self, source: &str) -> Config {
+    pub(super) fn stream_config(&self, source: &str) -> Config {
         Config {
             name: self.names.stream(source),
             description: Some(format!("Events of Frontdesk's {source} service")),
@@ -70,7 +70,7 @@ impl JetStream {
             Err(error) => return Err(failed(error.to_string())),
         };
         let wanted = consumer_config(&self.names, subscription, found.as_ref());
-        if !self.settings.manage_streams || found.is_some_and(|found| is_as_wanted(&found, &wanted)) {
+        if !self.settings.manage_streams || found.is_some_and(|found| differences(&found, &wanted).is_empty()) {
             return stream.get_consumer(&name).await.map_err(|error| failed(error.to_string()));
         }
         stream.create_consumer(wanted).await.map_err(|error| failed(error.to_string()))
@@ -185,7 +185,7 @@ fn check_subjects(config: &Config, subjects: &str) -> Result<(), BusError> {
 }
 
 /// Checks the version of nats-server, such as `2.15.1`.
-fn check_version(version: &str) -> Result<(), BusError> {
+pub(super) fn check_version(version: &str) -> Result<(), BusError> {
     let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
     match (numbers.next(), numbers.next()) {
         (Some(major), Some(minor)) if (major, minor) < MIN_VERSION => {
@@ -205,12 +205,21 @@ fn is_absent(error: &ConsumerError) -> bool {
     matches!(error.kind(), ConsumerErrorKind::JetStream(broker) if broker.error_code() == ErrorCode::CONSUMER_NOT_FOUND)
 }
 
-/// Whether a consumer has what a replica sets.
-fn is_as_wanted(found: &consumer::Config, wanted: &pull::Config) -> bool {
-    subjects(found).is_superset(&wanted.filter_subjects.iter().cloned().collect())
-        && found.max_ack_pending == wanted.max_ack_pending
-        && found.ack_wait == wanted.ack_wait
-        && found.max_deliver == wanted.max_deliver
+/// What a consumer has otherwise than a replica sets it, in words; empty: nothing.
+pub(super) fn differences(found: &consumer::Config, wanted: &pull::Config) -> Vec<String> {
+    let subjects = subjects(found);
+    let missing = wanted.filter_subjects.iter().filter(|subject| !subjects.contains(*subject));
+    let mut differences: Vec<String> = missing.map(|subject| format!("it lacks the subject {subject}")).collect();
+    if found.max_ack_pending != wanted.max_ack_pending {
+        differences.push(format!("max_ack_pending is {}, not {}", found.max_ack_pending, wanted.max_ack_pending));
+    }
+    if found.ack_wait != wanted.ack_wait {
+        differences.push(format!("ack_wait is {:?}, not {:?}", found.ack_wait, wanted.ack_wait));
+    }
+    if found.max_deliver != wanted.max_deliver {
+        differences.push(format!("max_deliver is {}, not {}", found.max_deliver, wanted.max_deliver));
+    }
+    differences
 }
 
 /// The subjects whose events a consumer receives. The broker stores a single one apart.
@@ -221,7 +230,11 @@ pub(super) fn subjects(config: &consumer::Config) -> BTreeSet<String> {
 
 /// The configuration of a subscription's consumer. It keeps the subjects that were `found`: during a roll-out those of the newer
 /// version, which an older replica must not remove.
-fn consumer_config(names: &Names, subscription: &Subscription, found: Option<&consumer::Config>) -> pull::Config {
+pub(super) fn consumer_config(
+    names: &Names,
+    subscription: &Subscription,
+    found: Option<&consumer::Config>,
+) -> pull::Config {
     let (source, durable) = (subscription.consumer.source(), message::durable_name(subscription.name()));
     let types = subscription.types.iter().map(|event_type| names.subjects_of_type(source, event_type));
     let mut subjects = found.map(subjects).unwrap_or_default();
