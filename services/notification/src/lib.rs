@@ -63,6 +63,7 @@ pub use settings::{
     DkimKeySettings, MIN_TRANSCRIPT_BYTES, NotificationSettings, SmtpSettings, SmtpTls, WebhookSettings,
 };
 use transport::Transport;
+pub use transport::{MailServerInspection, inspect_mail_server};
 use webhook::{PublicEvents, ReceiverNetworks, WebhookAccounts};
 use workers::AttemptCounter;
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{AutomaticLimits, RetryPolicy, WebhookPolicy, link},
-    mail::{is_language, languages, one_line},
+    mail::{DkimKeys, is_language, languages, one_line},
 };
 
 /// Minimum of `transcript_max_bytes` (bytes): with less, a mail would not hold any message.
@@ -143,6 +143,11 @@ impl NotificationSettings {
     /// server.
     pub fn mailbox_folder(&self, data_folder: &Path) -> Option<PathBuf> {
         self.smtp.host.is_empty().then(|| data_folder.join("mailbox"))
+    }
+
+    /// Refuses keys of DKIM that cannot sign. The error names the sender whose key it is, and what is wrong.
+    pub fn check_dkim_keys(&self) -> Result<(), String> {
+        DkimKeys::try_load(&self.dkim_keys).map(drop).map_err(|error| error.to_string())
     }
 
     /// Returns the display name and address of the installation's own sender.

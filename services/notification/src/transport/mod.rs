@@ -2,6 +2,7 @@
 
 mod connect;
 mod file;
+mod inspection;
 mod pool;
 mod refusal;
 mod smtp;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use frontdesk_db::AccountId;
 use uuid::Uuid;
 
+pub use inspection::{MailServerInspection, inspect_mail_server};
 pub(crate) use smtp::Smtp;
 
 use crate::{domain::AttemptOutcome, settings::NotificationSettings};

@@ -248,13 +248,17 @@ impl Smtp {
         }
     }
 
-    /// Asks for the server's maximum size (RFC 1870), which the mail library does not read.
+    /// Asks for the server's maximum size (RFC 1870; bytes), which the mail library does not read. None: it announces none.
+    pub(super) async fn max_size(&self, connection: &mut AsyncSmtpConnection) -> Result<Option<usize>, AttemptOutcome> {
+        let response = self.before_mail("EHLO", connection.command(Ehlo::new(self.hello.clone()))).await?;
+        Ok(response.message().find_map(announced_size))
+    }
+
     async fn check_size(&self, connection: &mut AsyncSmtpConnection, size: usize) -> Result<(), AttemptOutcome> {
         if size <= SMALL_MAIL {
             return Ok(());
         }
-        let response = self.before_mail("EHLO", connection.command(Ehlo::new(self.hello.clone()))).await?;
-        match response.message().find_map(announced_size) {
+        match self.max_size(connection).await? {
             Some(max_bytes) if size > max_bytes => {
                 let response = format!("the mail has {size} bytes; the server takes {max_bytes}");
                 Err(AttemptOutcome::TooLarge { response, max_bytes })
@@ -264,7 +268,7 @@ impl Smtp {
     }
 
     /// Connects, greets and authenticates. No failure concerns the mail itself.
-    async fn connect(&self) -> Result<AsyncSmtpConnection, AttemptOutcome> {
+    pub(super) async fn connect(&self) -> Result<AsyncSmtpConnection, AttemptOutcome> {
         let connecting = |reason| AttemptOutcome::TransientFailure(server_response(&format!("connecting: {reason}")));
         let addresses = resolve(&self.resolver, &self.host, self.port, self.step_timeout).await.map_err(connecting)?;
         let stream = connect(&addresses, self.step_timeout).await.map_err(connecting)?;
