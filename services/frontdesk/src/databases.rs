@@ -1,6 +1,6 @@
 //! Connecting to the databases and the event bus, for a process that serves and for commands that look into them meanwhile.
 
-use std::{path::Path, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use frontdesk_bus::Bus;
 use frontdesk_clock::Clock;
@@ -28,16 +28,23 @@ pub async fn connect(
     Ok((databases, bus))
 }
 
-/// Fails where a database is a file that does not exist: connecting would create it.
+/// The file of a service's database. None: it is on PostgreSQL.
+pub(crate) fn file(settings: &Settings, service: Service) -> Option<PathBuf> {
+    let url = settings.database(service).url.0;
+    url.strip_prefix("sqlite://").map(|path| PathBuf::from(path.split('?').next().unwrap_or_default()))
+}
+
+/// The file of a service's database, where it does not exist: connecting would create it.
+pub(crate) fn missing_file(settings: &Settings, service: Service) -> Option<PathBuf> {
+    file(settings, service).filter(|file| !file.is_file())
+}
+
+/// Fails where a database is a file that does not exist.
 pub fn require_databases(settings: &Settings, services: &[Service]) -> Result<(), ServerError> {
-    for service in services {
-        let url = settings.database(*service).url.0;
-        let file = url.strip_prefix("sqlite://").map(|path| Path::new(path.split('?').next().unwrap_or_default()));
-        if let Some(file) = file.filter(|file| !file.is_file()) {
-            return Err(ServerError::NoDatabase { service: service.name(), file: file.to_owned() });
-        }
+    match services.iter().find_map(|service| Some((service, missing_file(settings, *service)?))) {
+        Some((service, file)) => Err(ServerError::NoDatabase { service: service.name(), file }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Connects to the services' databases.

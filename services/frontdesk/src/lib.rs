@@ -9,6 +9,7 @@ mod check;
 pub mod data_folder;
 mod databases;
 pub mod dev;
+pub mod doctor;
 mod error;
 mod misspelt;
 mod reflection;

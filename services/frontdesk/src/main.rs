@@ -14,7 +14,7 @@ mod token;
 use std::{error::Error, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
-use frontdesk::{Server, Service, Settings};
+use frontdesk::{Server, Service, Settings, doctor::Examination};
 use stop_signal::StopSignal;
 use tokio::runtime;
 use uuid::Uuid;
@@ -26,6 +26,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// How long the runtime may take to end blocking work at exit.
 const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Exit code after arguments that cannot be used, as in sysexits.h.
+const USAGE: u8 = 64;
 
 /// The back end of live chat: conversations, assignment, bots, transcripts.
 #[derive(Parser)]
@@ -57,6 +60,9 @@ enum Command {
     Audit(audit::Audit),
     /// Shows the events of an account as they are published, until it is stopped.
     Tail(tail::Tail),
+    /// Looks at settings, databases, broker, mail server, issuers, keys, certificates, clock, time zones and disk, and says what is wrong
+    /// and what to do. It changes nothing. Exit code: 0 without warnings and failures, 1 with warnings only, 2 with failures.
+    Doctor(Examination),
     /// Prints the effective settings as a file for --config. Those with a secret are comments, in which it is hidden; optional
     /// settings without a value are left out: identity.development_key and databases.*.max_connections.
     Config,
@@ -79,7 +85,14 @@ fn main() -> ExitCode {
     // Every TLS connection of the process uses this provider; without a choice the first one would panic.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     frontdesk::data_folder::restrict_new_files();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            // The texts of --help and --version come this way too, and are no error.
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
     // At least two workers: flushing traces at exit blocks one and needs another.
     let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
     let runtime = match runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build() {
@@ -89,7 +102,7 @@ fn main() -> ExitCode {
     let ended = runtime.block_on(run(cli));
     runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => failed(&error),
     }
 }
@@ -120,14 +133,22 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
     humantime::parse_duration(text).map_err(|_| "it must be a duration with a unit, such as 90m, 24h or 30days")
 }
 
-async fn run(cli: Cli) -> Result<(), Failure> {
+async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let load = || {
         for (variable, setting) in Settings::misspelt_variables() {
             eprintln!("frontdesk: warning: {variable} is not used: did you mean {setting}?");
         }
         Settings::load(cli.config.as_deref())
     };
-    match cli.command {
+    let ended: Result<(), Failure> = match cli.command {
+        Command::Doctor(examination) => {
+            let report = examination.run(Settings::load(cli.config.as_deref())).await;
+            match examination.json {
+                true => println!("{}", report.json()),
+                false => print!("{report}"),
+            }
+            return Ok(ExitCode::from(report.exit_code()));
+        }
         Command::Serve { target } => {
             let stop = StopSignal::listen()?;
             serve::run(load()?, target, cli.config.as_deref(), stop).await
@@ -146,7 +167,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Token(arguments) => token::run(&load()?, arguments),
         Command::Demo { address } => demo::run(load()?, address).await,
-    }
+    };
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
 async fn migrate(settings: Settings, stop: StopSignal) -> Result<(), Failure> {
