@@ -53,7 +53,7 @@ impl SmtpServer {
         Self { _child: child, port: line.trim().parse().expect("a port"), folder }
     }
 
-    fn settings(&self, password: &str) -> NotificationSettings {
+    pub(crate) fn settings(&self, password: &str) -> NotificationSettings {
         let smtp = SmtpSettings {
             host: "localhost".into(),
             port: self.port,

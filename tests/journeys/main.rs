@@ -16,6 +16,7 @@ mod clients;
 mod contacts;
 mod contract;
 mod distributed;
+mod doctor;
 mod engines;
 mod erasures;
 mod gateways;

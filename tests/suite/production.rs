@@ -73,6 +73,13 @@ impl Authority {
         self.write(service, self.sign_with(&[&format!("spiffe://frontdesk/{service}")], expire))
     }
 
+    /// TLS settings of a service, with a certificate that expires in this number of days.
+    pub fn expiring(&self, service: &str, days: u64) -> TlsSettings {
+        let at = date_time_ymd(1970, 1, 1) + Duration::from_secs(now() + days * 24 * 3600);
+        let expire = |params: &mut CertificateParams| params.not_after = at;
+        self.write(service, self.sign_with(&[&format!("spiffe://frontdesk/{service}")], expire))
+    }
+
     fn write(&self, service: &str, (certificate, key): (String, String)) -> TlsSettings {
         let path = |end: &str| self.folder.path().join(format!("{service}.{end}"));
         std::fs::write(path("pem"), certificate).expect("a file");

@@ -1,7 +1,11 @@
 //! What the services and the operator's commands need, their users may do.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
+use frontdesk::{
+    Service,
+    doctor::{Examination, State},
+};
 use frontdesk_tests::{Account, TestSuite, wait_for, wait_until};
 
 use super::{OPERATOR, SERVICES, STREAM, User, broker, owner, play_chat, streams, suite};
@@ -42,6 +46,19 @@ async fn s2_the_services_work_as_the_users_of_the_shipped_configuration_and_are_
     let replayed = frontdesk(settings, &replay).await;
     assert!(replayed.status.success(), "{}", text_of(&replayed));
     wait_until("the dead letter again", || async { is_listed().await }).await;
+
+    // What the doctor asks for, as the operator for all services and as each service for itself.
+    for service in Service::ALL.map(Some).into_iter().chain([None]) {
+        let user = service.map_or(OPERATOR, Service::name);
+        let mut settings = settings.clone();
+        settings.bus.username = user.into();
+        settings.bus.password = super::password(user).into();
+        settings.bus.inbox_prefix = format!("_INBOX_{user}");
+        let examination = Examination { service, json: false, timeout: Duration::from_secs(30), min_free_bytes: 1 };
+        let report = examination.run(Ok(settings)).await;
+        let states = report.0.iter().filter(|(check, _)| *check == "broker").map(|(_, finding)| finding.state);
+        assert_eq!(states.collect::<Vec<_>>(), [State::Ok], "{user}:\n{report}");
+    }
 
     let log = std::fs::read_to_string(nats.log()).unwrap();
     let refused: Vec<&str> = log.lines().filter(|line| line.contains("Violation")).collect();
