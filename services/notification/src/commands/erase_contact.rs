@@ -1,10 +1,16 @@
-//! Erases what mails have of a contact (rule X2): recipients, subjects, composed texts. Mails that were not sent are cancelled.
+//! Erases what mails have of a contact (rule X2): recipients, subjects, composed texts, codes. Mails that were not sent are cancelled.
 
 use frontdesk_db::AccountId;
 use frontdesk_proto::event::v1::Event;
 use uuid::Uuid;
 
-use crate::{App, conversation::ErasedConversations, domain::DeliveryStatus, error::NotificationError, store};
+use crate::{
+    App,
+    conversation::ErasedConversations,
+    domain::{AddressCode, DeliveryKind, DeliveryStatus},
+    error::NotificationError,
+    store,
+};
 
 /// Maximum number of deliveries that one transaction erases.
 const PART: u64 = 100;
@@ -66,6 +72,11 @@ async fn erase_deliveries(
         let is_last = rest.is_empty();
         for mut delivery in rest {
             store::mail_counts::delete_retries_to(&tx, account, &delivery.recipient_email).await?;
+            if delivery.kind == DeliveryKind::AddressVerification {
+                // A hash that anyone can compare who knows the address and the visitor.
+                let subject = AddressCode::subject_of(&delivery.requested_by, &delivery.recipient_email);
+                store::address_codes::delete(&tx, account, &subject).await?;
+            }
             delivery.erase();
             store::deliveries::save(&tx, &delivery).await?;
             store::deliveries::delete_mail(&tx, account, delivery.id).await?;

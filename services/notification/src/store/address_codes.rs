@@ -29,6 +29,16 @@ pub(crate) async fn find_for_update(tx: &Tx, account: AccountId, subject: &str) 
     Ok(query.lock_exclusive().one(tx.conn()).await?.map(to_domain))
 }
 
+/// Deletes the code of the subject.
+pub(crate) async fn delete(tx: &Tx, account: AccountId, subject: &str) -> Result<(), DbErr> {
+    Entity::delete_many()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::Subject.eq(subject))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
 /// Deletes the account's codes that have expired.
 pub(crate) async fn delete_expired(tx: &Tx, account: AccountId, now: Time) -> Result<(), DbErr> {
     Entity::delete_many()

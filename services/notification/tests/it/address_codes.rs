@@ -1,18 +1,22 @@
-//! `MailAddressCode` and `CheckAddressCode`: rules X1, S2, S4, S5, C12.
+//! `MailAddressCode` and `CheckAddressCode`: rules X1, X2, S2, S4, S5, C12.
 
 use std::time::Duration;
 
 use frontdesk_auth::CallerKind;
 use frontdesk_db::AccountId;
 use frontdesk_notification::NotificationSettings;
-use frontdesk_proto::notification::{
-    internal::v1::{
-        AddressCodeOutcome, CheckAddressCodeRequest, CheckAddressCodeResponse, MailAddressCodeRequest,
-        MailAddressCodeResponse, address_code_service_client::AddressCodeServiceClient,
+use frontdesk_proto::{
+    conversation::internal::v1::{ListErasedConversationsRequest, ListErasedConversationsResponse},
+    event::v1::{ContactErasureConfirmed, ContactErasureRequested},
+    notification::{
+        internal::v1::{
+            AddressCodeOutcome, CheckAddressCodeRequest, CheckAddressCodeResponse, MailAddressCodeRequest,
+            MailAddressCodeResponse, address_code_service_client::AddressCodeServiceClient,
+        },
+        v1::{DeliveryKind, DeliveryStatus},
     },
-    v1::{DeliveryKind, DeliveryStatus},
 };
-use frontdesk_testkit::{Calls, Mode, on_both_modes, reason, request_id};
+use frontdesk_testkit::{Calls, Mode, new_id, on_both_modes, reason, request_id};
 use futures::future::join_all;
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
@@ -28,6 +32,7 @@ on_both_modes!(
     x1_only_the_newest_code_is_right,
     x1_five_wrong_tries_use_a_code_up_also_twenty_at_once,
     x1_codes_that_expired_are_deleted,
+    x2_an_erasure_deletes_the_code_of_its_chat_and_no_other_one,
     x1_a_code_is_in_the_language_of_the_visitor,
     c12_a_repeat_mails_one_code_also_twenty_at_once,
     s4_codes_are_limited_per_visitor_recipient_and_account,
@@ -164,6 +169,33 @@ async fn x1_codes_that_expired_are_deleted(mode: Mode) {
     fixture.service.clock.advance(DAY).unwrap();
     assert!(conversation.is_mailed("v", VERA).await);
     assert_eq!(fixture.count("FROM address_codes").await, 1);
+}
+
+async fn x2_an_erasure_deletes_the_code_of_its_chat_and_no_other_one(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let conversation = Conversation::new(&fixture, fixture.account.id);
+    let chat = new_id();
+    let request = MailAddressCodeRequest {
+        email: VERA.into(),
+        request_id: request_id(),
+        conversation_id: chat.to_string(),
+        ..Default::default()
+    };
+    conversation.codes.clone().mail_address_code(conversation.acting_for("v", request)).await.unwrap();
+    let code = newest_code(&fixture).await;
+    assert!(conversation.is_mailed("w", VERA).await);
+    let others = newest_code(&fixture).await;
+    fixture.service.fake.on(move |_: Request<ListErasedConversationsRequest>| {
+        let conversation_ids = vec![chat.to_string()];
+        Ok(ListErasedConversationsResponse { conversation_ids, ..Default::default() })
+    });
+    let erasure = ContactErasureRequested { contact_id: new_id().to_string(), contact_job_id: new_id().to_string() };
+    fixture.service.publish("conversation", fixture.account.id, &erasure).await;
+    fixture.service.settled().await;
+    assert_eq!(fixture.service.appended::<ContactErasureConfirmed>().await.len(), 1);
+    assert_eq!(fixture.count("FROM address_codes").await, 1);
+    assert_eq!(conversation.outcome("v", VERA, &code).await, AddressCodeOutcome::Expired);
+    assert_eq!(conversation.outcome("w", VERA, &others).await, AddressCodeOutcome::Right);
 }
 
 async fn c12_a_repeat_mails_one_code_also_twenty_at_once(mode: Mode) {
