@@ -66,6 +66,7 @@ fn t7_a_template_that_cannot_be_used_is_refused_with_its_line_and_a_remedy() {
         ("<p onclick=\"x\">", 1, "onclick"),
         ("<a href=\"{{ page_url }}\">{{ channel }}</a>", 1, "as its text"),
         ("{% for a in range(9000) %}{% for b in range(9000) %}{% endfor %}{% endfor %}", 1, "too many steps"),
+        ("{% set text = 'x' * 100000 %}{% for a in range(170) %}{{ text }}{% endfor %}", 0, "more than 16 MiB"),
     ] {
         let fault = fault(source);
         assert_eq!(fault.field, "html");
