@@ -31,6 +31,7 @@ on_both_modes!(
     c5_c12_a_repeat_of_a_creation_gets_the_same_attachment_as_it_is_now,
     c5_what_is_not_allowed_is_refused_before_a_byte_is_sent,
     c5_the_bytes_decide_and_not_the_name,
+    c5_active_content_that_is_allowed_is_a_file_to_save_and_no_page,
     c5_an_upload_that_is_not_as_it_was_announced_is_refused_with_the_remedy,
     c5_a_repeat_of_an_upload_is_answered_alike_and_other_bytes_are_refused,
     i25_of_twenty_uploads_at_once_one_is_stored_whole,
@@ -296,6 +297,31 @@ async fn c5_the_bytes_decide_and_not_the_name(mode: Mode) {
     // Another type of picture than the name says is what it is.
     let id = ready(&fixture, "v", &chat, "a.jpg", PNG).await;
     assert_eq!(seen(&fixture, "v", &chat, &id).await.unwrap().media_type, "image/png");
+}
+
+async fn c5_active_content_that_is_allowed_is_a_file_to_save_and_no_page(mode: Mode) {
+    let cases: [(&str, &[u8], &str); 3] = [
+        ("a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", "image/svg+xml"),
+        ("a.html", b"<!DOCTYPE html><script>alert(1)</script>", "text/html"),
+        ("a.xml", b"<?xml version='1.0'?><?xml-stylesheet href='a.xsl'?><a/>", "text/xml"),
+    ];
+    let fixture = Fixture::start_with(mode, |settings| {
+        settings.attachments.media_types = cases.map(|(_, _, media_type)| media_type.to_owned()).to_vec();
+    })
+    .await;
+    let chat = fixture.chat("v").await.id;
+    for (name, bytes, media_type) in cases {
+        let id = ready(&fixture, "v", &chat, name, bytes).await;
+        fixture.chats("v").send_message(send(&chat, "", [&id])).await.unwrap();
+        let link = CreateAttachmentLinkRequest { attachment_id: id };
+        let url = fixture.attachments(ADA).create_attachment_link(link).await.unwrap().into_inner().url;
+        let (status, headers, read) = get(&fixture, &url).await;
+        assert_eq!((status, &read[..]), (StatusCode::OK, bytes));
+        assert_eq!(headers["content-type"], media_type);
+        assert!(headers["content-disposition"].to_str().unwrap().starts_with("attachment; "), "{headers:?}");
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+        assert_eq!(headers["content-security-policy"], "sandbox; default-src 'none'");
+    }
 }
 
 async fn c5_an_upload_that_is_not_as_it_was_announced_is_refused_with_the_remedy(mode: Mode) {
