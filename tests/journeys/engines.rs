@@ -38,8 +38,8 @@ fn seconds(seconds: i64) -> Option<prost_types::Duration> {
     Some(prost_types::Duration { seconds, nanos: 0 })
 }
 
-/// A bot that reminds a silent visitor after a minute and times out after two.
-async fn create_bot(account: &Account, flow: Option<Flow>) -> Bot {
+/// A bot that reminds a silent visitor after a minute and times out after two. Without a flow it is a program of the account's.
+pub(crate) async fn create_bot(account: &Account, flow: Option<Flow>) -> Bot {
     let engine = BotEngine { take_timeout: seconds(600), answer_timeout: seconds(600), max_attempts: 0 };
     let request = CreateBotRequest {
         name: "Robin".into(),

@@ -11,8 +11,8 @@ use frontdesk_proto::{
     conversation::v1::{
         CloseConversationRequest, ContactJob, ContactJobStatus, CreateChatAttachmentRequest,
         CreateContactExportLinkRequest, CreateTicketRequest, EraseContactRequest, ExportContactRequest,
-        GetContactJobRequest, GetContactRequest, PostCommentRequest, PostMessageRequest, SendMessageRequest,
-        StartChatRequest, UpdateContactRequest, UpdateTicketRequest,
+        GetContactJobRequest, GetContactRequest, LeaveAddressRequest, PostCommentRequest, PostMessageRequest,
+        RequestAddressCodeRequest, SendMessageRequest, StartChatRequest, UpdateContactRequest, UpdateTicketRequest,
         contact_job_service_client::ContactJobServiceClient, contact_service_client::ContactServiceClient,
         conversation_service_client::ConversationServiceClient, entry::Content,
         thread_service_client::ThreadServiceClient, ticket_service_client::TicketServiceClient,
@@ -23,6 +23,8 @@ use frontdesk_proto::{
 use frontdesk_tests::{Account, As, Chat, TestSuite, download, epoch_of, request_id, upload, wait_for};
 use sea_orm::{ConnectionTrait, Statement};
 use tonic::Code;
+
+use crate::engines::create_bot;
 
 pub(crate) const WORD: &str = "canary";
 
@@ -170,6 +172,20 @@ pub(crate) async fn play(account: &Account, agent: &As, channel: &str) -> Chat {
     chat
 }
 
+/// Another chat of the same person, which is open: a message waits for a program that is not connected, and a code was mailed.
+async fn play_open(account: &Account, visitor: &As) {
+    let program = create_bot(account, None).await;
+    let channel = account.channel(Some(&program)).await;
+    let chat = account.start_chat(visitor.clone(), &channel).await;
+    chat.say("Canary to a program").await.unwrap();
+    let (mut chats, email) = (VisitorServiceClient::new(visitor.clone()), "canary.left@x.example");
+    let leave = LeaveAddressRequest { chat_id: chat.id.clone(), email: email.into(), request_id: request_id() };
+    chats.leave_address(leave).await.unwrap();
+    let ask = RequestAddressCodeRequest { chat_id: chat.id, email: email.into(), request_id: request_id() };
+    chats.request_address_code(ask).await.unwrap();
+    wait_for("the code", || async { account.mails(email).await.pop() }).await;
+}
+
 /// Waits until `holds` is true of the job.
 async fn job(account: &Account, id: &str, holds: impl Fn(&ContactJob) -> bool) -> ContactJob {
     wait_for("the job", || async {
@@ -248,6 +264,7 @@ async fn x2_c14_after_an_erasure_no_byte_of_the_person_is_left() {
     let bystander = account.start_chat(account.known_visitor("w", "sparrow@x.example"), &channel).await;
     bystander.say("Sparrow text").await.unwrap();
     let chat = play(&account, &agent, &channel).await;
+    play_open(&account, &chat.visitor).await;
     let contact_id = Account::conversation(&agent, &chat.id).await.contact_id;
     let before = Account::thread(&agent, &chat.id).await;
     suite.settled().await;
