@@ -36,6 +36,7 @@ on_both_modes!(
     x1_a_code_is_in_the_language_of_the_visitor,
     c12_a_repeat_mails_one_code_also_twenty_at_once,
     s4_codes_are_limited_per_visitor_recipient_and_account,
+    s4_a_thousand_attempts_to_mail_codes_to_strangers_stay_within_the_limits,
     s5_a_call_without_an_account_and_an_odd_address_are_refused,
 );
 
@@ -238,6 +239,26 @@ async fn s4_codes_are_limited_per_visitor_recipient_and_account(mode: Mode) {
     fixture.service.clock.advance(Duration::from_secs(3_601)).unwrap();
     let later = conversation.mail("v", VERA, "refused").await.unwrap();
     assert_eq!(later.retry_after, None, "the request id was not taken");
+}
+
+async fn s4_a_thousand_attempts_to_mail_codes_to_strangers_stay_within_the_limits(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let conversation = Conversation::new(&fixture, fixture.account.id);
+    // First a few visitors to a few addresses, then each visitor to an address of their own.
+    let first = (0..500).map(|number| (format!("v{}", number % 30), format!("a{}@visitor.example", number % 25)));
+    let then = (0..500).map(|number| (format!("w{number}"), format!("b{number}@visitor.example")));
+    let attempts: Vec<_> = first.chain(then).collect();
+    let mut mailed = 0;
+    for some in attempts.chunks(50) {
+        let answers = join_all(some.iter().map(|(visitor, email)| conversation.is_mailed(visitor, email))).await;
+        mailed += answers.into_iter().filter(|is_mailed| *is_mailed).count();
+    }
+    assert_eq!(mailed, 200, "as many as an account may have in an hour");
+    assert_eq!(fixture.count("FROM deliveries").await, 200);
+    for column in ["recipient", "requested_by"] {
+        let more = format!("FROM (SELECT {column} FROM deliveries GROUP BY {column} HAVING count(*) > 5) AS more");
+        assert_eq!(fixture.count(&more).await, 0, "{column}");
+    }
 }
 
 async fn s5_a_call_without_an_account_and_an_odd_address_are_refused(mode: Mode) {
