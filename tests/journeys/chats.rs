@@ -3,11 +3,11 @@
 use frontdesk_proto::{
     actor::v1::ActorKind,
     assignment::v1::{
-        AssignmentCause, ListAssignmentsRequest, TakeOverConversationRequest, UnassignConversationRequest,
-        assignment_service_client::AssignmentServiceClient,
+        AssignConversationRequest, AssignmentCause, ListAssignmentsRequest, TakeOverConversationRequest,
+        UnassignConversationRequest, assignment_service_client::AssignmentServiceClient,
     },
     conversation::v1::{
-        AssigneeFilter, CloseConversationRequest, CloseReason, ConversationStatus, GetChatRequest,
+        AssigneeFilter, CloseConversationRequest, CloseReason, ConversationStatus, Entry, GetChatRequest,
         ListConversationsRequest, PostCommentRequest, PostMessageRequest, ReopenConversationRequest,
         SendMessageRequest, StartChatRequest, WatchChatRequest, WatchThreadRequest,
         assignee_filter::{Assignee, Me, Unassigned},
@@ -171,6 +171,86 @@ async fn c11_a1_a8_the_first_agent_to_reply_becomes_the_owner_and_the_history_re
     assert_eq!(history[3].owner, None, "A1: unassigned");
     assert_eq!(history[0].cause(), AssignmentCause::Started);
     assert!(history[1..].iter().all(|assignment| assignment.cause() == AssignmentCause::ByHand));
+}
+
+/// A change of the owner: epoch, owner, by whom, why and when.
+type OwnerChange = (i32, Option<String>, String, AssignmentCause, Option<prost_types::Timestamp>);
+
+/// The changes of the owner that the thread has.
+fn owner_changes(thread: &[Entry]) -> Vec<OwnerChange> {
+    let change = |entry: &Entry| {
+        let by = entry.author.clone().unwrap_or_default().id;
+        let (epoch, owner, cause) = match entry.content.as_ref()? {
+            Content::AssigneeChanged(changed) => {
+                (changed.epoch, changed.new_owner.as_ref().map(|owner| owner.id.clone()), changed.cause())
+            }
+            Content::HandedOff(handed_off) => (handed_off.epoch, None, AssignmentCause::HandedOff),
+            // The agent who reopens it owns it.
+            Content::Reopened(reopened) => (reopened.epoch, Some(by.clone()), AssignmentCause::Reopened),
+            _ => return None,
+        };
+        Some((epoch, owner, by, cause, entry.create_time))
+    };
+    thread.iter().filter_map(change).collect()
+}
+
+#[tokio::test]
+async fn a8_the_history_says_of_each_owner_what_the_thread_says() {
+    let suite = TestSuite::start().await;
+    let account = suite.account().await;
+    let (ada, agent) = account.agent("Ada").await;
+    let (_, other) = account.agent("Bob").await;
+    let bot = account.bot().await;
+    let channel = account.channel(Some(&bot)).await;
+    let chat = account.start_chat(account.visitor("v"), &channel).await;
+    chat.until_text("Your address?").await;
+    chat.say("vera@x.example").await.unwrap();
+    chat.until_text("Which?").await;
+    chat.say("people").await.unwrap();
+    wait_for("the hand-off", || async {
+        Account::conversation(&agent, &chat.id).await.bot_session.is_none().then_some(())
+    })
+    .await;
+    // A reply, a takeover, an unassignment, an assignment by an administrator, and a reopening by another agent.
+    ThreadServiceClient::new(agent.clone()).post_message(message(&chat.id, "hello")).await.unwrap();
+    let mut assignments = AssignmentServiceClient::new(other.clone());
+    let take =
+        TakeOverConversationRequest { conversation_id: chat.id.clone(), expected_epoch: 3, request_id: request_id() };
+    assignments.take_over_conversation(take).await.unwrap();
+    let leave =
+        UnassignConversationRequest { conversation_id: chat.id.clone(), expected_epoch: 4, request_id: request_id() };
+    assignments.unassign_conversation(leave).await.unwrap();
+    let assign = AssignConversationRequest {
+        conversation_id: chat.id.clone(),
+        agent_id: ada.to_string(),
+        expected_epoch: 5,
+        request_id: request_id(),
+    };
+    AssignmentServiceClient::new(account.admin()).assign_conversation(assign).await.unwrap();
+    close(&agent, &chat.id).await;
+    let reopen = ReopenConversationRequest { conversation_id: chat.id.clone(), ..Default::default() };
+    ConversationServiceClient::new(other.clone()).reopen_conversation(reopen).await.unwrap();
+    close(&other, &chat.id).await;
+    suite.settled().await;
+
+    let thread = Account::thread(&agent, &chat.id).await;
+    let request = ListAssignmentsRequest { conversation_id: chat.id.clone(), ..Default::default() };
+    let history = assignments.list_assignments(request).await.unwrap().into_inner().assignments;
+    let changes: Vec<_> = history[1..]
+        .iter()
+        .map(|period| {
+            let owner = period.owner.as_ref().map(|owner| owner.id.clone());
+            let by = period.by.clone().unwrap_or_default().id;
+            (period.epoch, owner, by, period.cause(), period.start_time)
+        })
+        .collect();
+    assert_eq!(changes, owner_changes(&thread));
+    assert_eq!(history.iter().map(|period| period.epoch).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
+    // The closes end the last two periods, and the next change each of the others.
+    let closes = thread.iter().filter(|entry| matches!(entry.content, Some(Content::Closed(_))));
+    let next = history[1..6].iter().map(|period| period.start_time);
+    let ends: Vec<_> = next.chain(closes.map(|entry| entry.create_time)).collect();
+    assert_eq!(history.iter().map(|period| period.end_time).collect::<Vec<_>>(), ends);
 }
 
 #[tokio::test]
