@@ -69,7 +69,16 @@ async fn end_void_claims(app: &App) -> Result<(), DbErr> {
     tx.commit().await
 }
 
-/// Settles up to [`BATCH`] due sessions. Returns how long to wait before the next read.
+/// Sessions that were asked about, with the outcome of each.
+struct Asked {
+    due: Vec<DueSession>,
+    outcomes: Vec<IdleOutcome>,
+    /// How long to wait before the next read. Zero: more sessions may be due.
+    pause: Duration,
+}
+
+/// Settles due sessions, in batches, as long as more may be due. While the outcomes of a batch are stored, the next one is asked about; only
+/// one is asked about at a time. Returns how long to wait before the next read.
 async fn settle_due(app: &App, moves: &mut ClockMoves) -> Result<Duration, DbErr> {
     let Some(next_check_at) = due_sessions::find_next_check_at(app.db.read()).await? else { return Ok(MAX_PAUSE) };
     let now = app.db.now().await?;
@@ -77,12 +86,25 @@ async fn settle_due(app: &App, moves: &mut ClockMoves) -> Result<Duration, DbErr
         return Ok(next_check_at.since(now).clamp(MIN_PAUSE, MAX_PAUSE));
     }
 
+    let mut asked = ask_about_due(app, moves).await?;
+    while asked.pause.is_zero() && !app.shutdown.is_cancelled() {
+        let (next, stored) = tokio::join!(ask_about_due(app, moves), store_outcomes(app, &asked));
+        // If it failed, both batches are asked about again when their claims end.
+        stored?;
+        asked = next?;
+    }
+    store_outcomes(app, &asked).await?;
+    Ok(asked.pause)
+}
+
+/// Claims up to [`BATCH`] due sessions and asks about them.
+async fn ask_about_due(app: &App, moves: &mut ClockMoves) -> Result<Asked, DbErr> {
     let (due, claimed) = claim_due(app, moves).await?;
     // A full batch says that more sessions may be due.
     let pause = if claimed as u64 == BATCH { Duration::ZERO } else { MIN_PAUSE };
     if due.is_empty() {
         // Another replica has claimed them, or their bots owe an answer.
-        return Ok(pause);
+        return Ok(Asked { due, outcomes: Vec::new(), pause });
     }
     fail::fail_point!("timeouts-claimed", |_| std::process::abort());
     let (outcomes, pause) = match conversation::close_idle(&app.conversation, &due).await {
@@ -93,13 +115,20 @@ async fn settle_due(app: &App, moves: &mut ClockMoves) -> Result<Duration, DbErr
         }
     };
     fail::fail_point!("timeouts-asked", |_| std::process::abort());
-    let reminders = commands::settle_timeouts(app, &due, &outcomes).await?;
+    Ok(Asked { due, outcomes, pause })
+}
+
+async fn store_outcomes(app: &App, asked: &Asked) -> Result<(), DbErr> {
+    if asked.due.is_empty() {
+        return Ok(());
+    }
+    let reminders = commands::settle_timeouts(app, &asked.due, &asked.outcomes).await?;
     if !reminders.is_empty() {
         // Beside the checks: no timeout waits for a reminder.
         let app = app.clone();
         tokio::spawn(async move { commands::send_reminders(&app, reminders).await });
     }
-    Ok(pause)
+    Ok(())
 }
 
 /// Claims due sessions. Returns those to ask about, and how many were claimed: a visitor who waits for an answer is not silent (rule
