@@ -40,7 +40,7 @@ pub(crate) enum IdleOutcome {
 }
 
 /// Maximum number of conversations that one transaction closes: their rows are locked until it ends.
-const MAX_BATCH: usize = 100;
+const MAX_BATCH: usize = 250;
 /// Maximum number of attempts to lock a conversation that another transaction has locked.
 const MAX_LOCK_ATTEMPTS: usize = 20;
 /// Pause between two of these attempts.
