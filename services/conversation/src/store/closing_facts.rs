@@ -22,7 +22,9 @@ pub(crate) async fn find_many<C: ConnectionTrait>(
 ) -> Result<HashMap<(AccountId, Uuid), ClosingFacts>, DbErr> {
     let all = || conversations.iter().copied();
     let channels = channels::find_many(conn, all().map(|one| (one.account, one.channel_id))).await?;
-    let visitors = visitors::find_many(conn, all().map(|one| (one.account, one.visitor_id.as_str()))).await?;
+    // The visitor of a conversation without a contact adds no fact.
+    let with_contact = all().filter(|one| one.contact_id.is_some());
+    let visitors = visitors::find_many(conn, with_contact.map(|one| (one.account, one.visitor_id.as_str()))).await?;
     let visitor_of = |one: &Conversation| visitors.get(&(one.account, one.visitor_id.clone()));
     let own_contact = |one: &Conversation| Some((one.account, ClosingFacts::own_contact(one, visitor_of(one))?));
     let contacts: Vec<_> = all().filter_map(own_contact).collect();

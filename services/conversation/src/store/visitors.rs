@@ -21,6 +21,9 @@ pub(crate) async fn find_many<C: ConnectionTrait>(
     keys: impl Iterator<Item = (AccountId, &str)>,
 ) -> Result<HashMap<(AccountId, String), Visitor>, DbErr> {
     let (accounts, ids): (HashSet<_>, HashSet<_>) = keys.unzip();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
     let rows = Entity::find().filter(Column::AccountId.is_in(accounts)).filter(Column::Id.is_in(ids)).all(conn).await?;
     Ok(rows.into_iter().map(|row| ((row.account_id, row.id.clone()), row.into())).collect())
 }
