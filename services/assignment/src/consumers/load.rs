@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Maximum number of events of one batch.
-const MAX_BATCH: usize = 64;
+const MAX_BATCH: usize = 256;
 
 /// Maximum number of accounts whose events of one batch are recorded at the same time.
 const ACCOUNTS_AT_ONCE: usize = 8;
