@@ -122,8 +122,10 @@ fn one_line(value: &str) -> String {
 /// The event in a message; when it is incomplete, the part that can be read and what is missing. `place`: the message's stream and
 /// number there, the same at each delivery.
 pub(super) fn read(message: &async_nats::Message, place: &str) -> Result<Event, (Event, String)> {
-    let headers = message.headers.clone().unwrap_or_default();
-    let header = |name: &str| headers.get(name).map(|value| value.as_str().to_owned()).unwrap_or_default();
+    let header = |name: &str| {
+        let value = message.headers.as_ref().and_then(|headers| headers.get(name));
+        value.map(|value| value.as_str().to_owned()).unwrap_or_default()
+    };
     let time = chrono::DateTime::parse_from_rfc3339(&header("ce-time")).ok();
     let event_type = header("ce-type");
     let event = Event {
