@@ -94,6 +94,10 @@ impl MigratorTrait for Migrator {
                 text: include_str!("035_languages_of_transcripts.sql"),
             }),
             Box::new(frontdesk_outbox::OUTBOX_PROGRESS),
+            Box::new(Sql {
+                name: "conversation_036_conversations_of_contacts",
+                text: include_str!("036_conversations_of_contacts.sql"),
+            }),
         ]
     }
 }
