@@ -13,14 +13,15 @@ use crate::{
     store,
 };
 
-/// Stores the outcomes of all sessions with one statement for each table. When one of them cannot be stored, each is stored by
-/// itself, and those that fail are checked again later. Returns the reminders that are due.
+/// Stores the outcomes of all sessions with one statement for each table, and ends their claim. When one of them cannot be stored, each is
+/// stored by itself, and those that fail are checked again later. Returns the reminders that are due.
 pub(crate) async fn settle_timeouts(
     app: &App,
+    claim: Uuid,
     due: &[DueSession],
     outcomes: &[IdleOutcome],
 ) -> Result<Vec<DueReminder>, DbErr> {
-    match settle(app, due, outcomes).await {
+    match settle(app, Some(claim), due, outcomes).await {
         Err(error) if !frontdesk_db::is_transient(&error) => {
             tracing::warn!(%error, sessions = due.len(), "outcomes of timeouts cannot be stored together");
         }
@@ -37,7 +38,8 @@ pub(crate) async fn settle_timeouts(
 async fn settle_alone(app: &App, due: &DueSession, outcome: IdleOutcome) -> Result<Vec<DueReminder>, DbErr> {
     let one = std::slice::from_ref(due);
     for outcome in [outcome, IdleOutcome::Failed] {
-        match settle(app, one, &[outcome]).await {
+        // The claim ends by itself.
+        match settle(app, None, one, &[outcome]).await {
             Err(error) if !frontdesk_db::is_transient(&error) => {
                 tracing::error!(%error, session_id = %due.session, "the outcome of a timeout cannot be stored");
             }
@@ -48,11 +50,19 @@ async fn settle_alone(app: &App, due: &DueSession, outcome: IdleOutcome) -> Resu
 }
 
 /// Stores the outcomes in one transaction. A session whose row is locked is left out: its end is being stored, or the holder of the
-/// lock stalls. It is claimed again when the claim ends.
-async fn settle(app: &App, due: &[DueSession], outcomes: &[IdleOutcome]) -> Result<Vec<DueReminder>, DbErr> {
+/// lock stalls. It is claimed again when its row is free.
+async fn settle(
+    app: &App,
+    claim: Option<Uuid>,
+    due: &[DueSession],
+    outcomes: &[IdleOutcome],
+) -> Result<Vec<DueReminder>, DbErr> {
     let outcomes = due.iter().zip(outcomes).map(|(due, outcome)| (due.session, (due.as_of, *outcome)));
     let outcomes: HashMap<Uuid, (Option<Time>, IdleOutcome)> = outcomes.collect();
     let mut tx = app.db.begin().await?;
+    if let Some(claim) = claim {
+        store::session_claims::delete(&tx, claim).await?;
+    }
     let mut sessions = store::sessions::list_open_for_update_skip_locked(&tx, due).await?;
     let now = tx.now().await?;
     let mut deadlines: HashMap<Uuid, Time> = HashMap::new();

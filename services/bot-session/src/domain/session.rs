@@ -82,8 +82,7 @@ pub(crate) struct Session {
     /// When the visitor's silence reaches the timeout, as far as this service knows; `check_time` of the contract.
     /// None: the timeout is off, or the session is not in charge any more.
     pub(crate) deadline_at: Option<Time>,
-    /// When a replica next asks the conversation service about the silence: the deadline, or the end of the current
-    /// claim.
+    /// When a replica next asks the conversation service about the silence: the deadline, or the end of a pause.
     pub(crate) next_check_at: Option<Time>,
     /// Number of checks that failed since the last one that did not.
     pub(crate) failed_checks: u32,

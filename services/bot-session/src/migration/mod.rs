@@ -47,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(Sql { name: "bot_session_014_owed_answers", text: include_str!("014_owed_answers.sql") }),
             Box::new(frontdesk_db::ACCOUNT_STATES),
             Box::new(frontdesk_outbox::OUTBOX_PROGRESS),
+            Box::new(Sql { name: "bot_session_015_claims", text: include_str!("015_claims.sql") }),
         ]
     }
 }

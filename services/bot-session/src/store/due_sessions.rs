@@ -1,4 +1,6 @@
-//! Open sessions of all accounts by the time of their next check; claimed by the worker that watches the timeouts.
+//! Open sessions of all accounts by the time of their next check, for the worker that watches the timeouts.
+
+use std::collections::HashSet;
 
 use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
@@ -21,18 +23,19 @@ pub(crate) async fn find_next_check_at<C: ConnectionTrait>(conn: &C) -> Result<O
     Ok(next.flatten().map(Time))
 }
 
-/// Claims up to `limit` due sessions until `until`, the earliest first. Skips the rows that another replica has locked. `moved_from`: what
-/// the clock showed before it was moved lately; sessions with a reminder that were due since then are checked as of the time at which
-/// they were.
-pub(crate) async fn claim(
+/// Returns up to `limit` due sessions, the earliest first, locked until the transaction ends, without those that are `claimed`. Skips the rows
+/// that another replica has locked. `moved_from`: what the clock showed before it was moved lately; sessions with a reminder that were due
+/// since then are checked as of the time at which they were.
+pub(crate) async fn list_for_update(
     tx: &Tx,
     now: Time,
     moved_from: Option<Time>,
-    until: Time,
+    claimed: HashSet<Uuid>,
     limit: u64,
 ) -> Result<Vec<DueSession>, DbErr> {
     let rows: Vec<(AccountId, Uuid, Uuid, i64, Option<i64>)> = with_next_check()
         .filter(Column::NextCheckAt.lte(now))
+        .filter(Column::Id.is_not_in(claimed))
         .order_by_asc(Column::NextCheckAt)
         .limit(limit)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
@@ -45,20 +48,25 @@ pub(crate) async fn claim(
         let is_passed = |from: &Time| reminder.is_some() && due_at > from.0;
         DueSession { account, session, conversation, as_of: moved_from.filter(is_passed).map(|_| Time(due_at)) }
     });
-    let due: Vec<DueSession> = due.collect();
-    if !due.is_empty() {
-        Entity::update_many()
-            .filter(Column::Id.is_in(due.iter().map(|due| due.session)))
-            .col_expr(Column::NextCheckAt, Expr::value(until))
-            .exec(tx.conn())
-            .await?;
-    }
-    Ok(due)
+    Ok(due.collect())
 }
 
-/// Makes the sessions due at `now` whose next check is neither their deadline nor before `latest`: the time of a claim or a pause
-/// from before the database's clock was set back.
-pub(crate) async fn end_void_claims(tx: &Tx, now: Time, latest: Time) -> Result<(), DbErr> {
+/// Puts the next check of these sessions, which are locked, off until then.
+pub(crate) async fn put_off(tx: &Tx, sessions: &HashSet<Uuid>, until: Time) -> Result<(), DbErr> {
+    if sessions.is_empty() {
+        return Ok(());
+    }
+    Entity::update_many()
+        .filter(Column::Id.is_in(sessions.iter().copied()))
+        .col_expr(Column::NextCheckAt, Expr::value(until))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Makes the sessions due at `now` whose next check is neither their deadline nor before `latest`: the end of a pause from before the
+/// database's clock was set back.
+pub(crate) async fn end_void_pauses(tx: &Tx, now: Time, latest: Time) -> Result<(), DbErr> {
     Entity::update_many()
         .filter(Column::Status.eq(OPEN))
         .filter(Column::NextCheckAt.gt(latest))

@@ -1,4 +1,5 @@
-//! The statements. Each one that a caller's request reaches names the account; those of [`due_sessions`] serve all accounts.
+//! The statements. Each one that a caller's request reaches names the account; those of [`due_sessions`] and [`session_claims`] serve all
+//! accounts.
 
 mod account_tables;
 pub(crate) mod bots;
@@ -10,6 +11,7 @@ mod entity;
 pub(crate) mod events;
 pub(crate) mod flows;
 pub(crate) mod opening_hours;
+pub(crate) mod session_claims;
 pub(crate) mod sessions;
 
 pub(crate) use account_tables::ACCOUNT_TABLES;

@@ -5,12 +5,13 @@
 use std::time::{Duration, Instant};
 
 use sea_orm::DbErr;
+use uuid::Uuid;
 
 use super::clock_moves::ClockMoves;
 use crate::{
     App, commands, conversation,
     domain::{DueSession, IdleOutcome, MAX_RETRY_PAUSE},
-    store::{due_sessions, engine_turns},
+    store::{due_sessions, engine_turns, session_claims},
 };
 
 /// Maximum number of due sessions claimed at once: as many as the conversation service accepts in one call.
@@ -20,7 +21,11 @@ const BATCH: u64 = 500;
 /// within the five seconds of rule B4. A call that takes longer is made twice, and the row closes once.
 const CLAIM_DURATION: Duration = Duration::from_secs(3);
 
-/// Interval between two searches for claims that end too late (seconds).
+/// Maximum time from now to the end of a claim (seconds). One that ends later was made before the database's clock was set back, and is
+/// void. Twice the duration of a claim: another replica may have read the time later.
+const MAX_CLAIM_REMAINING: Duration = CLAIM_DURATION.saturating_mul(2);
+
+/// Interval between two searches for claims and pauses that end too late (seconds).
 const VOID_CLAIMS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Pause after a failed call or read (milliseconds).
@@ -60,17 +65,29 @@ pub(crate) async fn watch_timeouts(app: App) {
     }
 }
 
-/// Ends claims and pauses that end later than any of now can: the database's clock was set back since. A session that is claimed
-/// still is asked about twice, and the row closes once.
+/// Ends claims and pauses that end later than any of now can: the database's clock was set back since. Deletes the claims of replicas that
+/// crashed.
 async fn end_void_claims(app: &App) -> Result<(), DbErr> {
     let tx = app.db.begin().await?;
     let now = tx.now().await?;
-    due_sessions::end_void_claims(&tx, now, now.plus(MAX_RETRY_PAUSE)).await?;
+    due_sessions::end_void_pauses(&tx, now, now.plus(MAX_RETRY_PAUSE)).await?;
+    // A replica that stalls may have locked a claim that has just ended: PostgreSQL ends its transaction after three seconds.
+    session_claims::delete_void(&tx, now.minus(2 * CLAIM_DURATION), now.plus(MAX_CLAIM_REMAINING)).await?;
     tx.commit().await
+}
+
+/// Due sessions that are claimed.
+struct Claim {
+    id: Uuid,
+    /// Without those whose bots owe an answer.
+    due: Vec<DueSession>,
+    /// Number of sessions that were found.
+    found: usize,
 }
 
 /// Sessions that were asked about, with the outcome of each.
 struct Asked {
+    claim: Uuid,
     due: Vec<DueSession>,
     outcomes: Vec<IdleOutcome>,
     /// How long to wait before the next read. Zero: more sessions may be due.
@@ -99,12 +116,12 @@ async fn settle_due(app: &App, moves: &mut ClockMoves) -> Result<Duration, DbErr
 
 /// Claims up to [`BATCH`] due sessions and asks about them.
 async fn ask_about_due(app: &App, moves: &mut ClockMoves) -> Result<Asked, DbErr> {
-    let (due, claimed) = claim_due(app, moves).await?;
+    let Claim { id: claim, due, found } = claim_due(app, moves).await?;
     // A full batch says that more sessions may be due.
-    let pause = if claimed as u64 == BATCH { Duration::ZERO } else { MIN_PAUSE };
+    let pause = if found as u64 == BATCH { Duration::ZERO } else { MIN_PAUSE };
     if due.is_empty() {
         // Another replica has claimed them, or their bots owe an answer.
-        return Ok(Asked { due, outcomes: Vec::new(), pause });
+        return Ok(Asked { claim, due, outcomes: Vec::new(), pause });
     }
     fail::fail_point!("timeouts-claimed", |_| std::process::abort());
     let (outcomes, pause) = match conversation::close_idle(&app.conversation, &due).await {
@@ -115,14 +132,14 @@ async fn ask_about_due(app: &App, moves: &mut ClockMoves) -> Result<Asked, DbErr
         }
     };
     fail::fail_point!("timeouts-asked", |_| std::process::abort());
-    Ok(Asked { due, outcomes, pause })
+    Ok(Asked { claim, due, outcomes, pause })
 }
 
 async fn store_outcomes(app: &App, asked: &Asked) -> Result<(), DbErr> {
     if asked.due.is_empty() {
         return Ok(());
     }
-    let reminders = commands::settle_timeouts(app, &asked.due, &asked.outcomes).await?;
+    let reminders = commands::settle_timeouts(app, asked.claim, &asked.due, &asked.outcomes).await?;
     if !reminders.is_empty() {
         // Beside the checks: no timeout waits for a reminder.
         let app = app.clone();
@@ -131,18 +148,27 @@ async fn store_outcomes(app: &App, asked: &Asked) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Claims due sessions. Returns those to ask about, and how many were claimed: a visitor who waits for an answer is not silent (rule
-/// B7), so that a session whose bot owes one is looked at again when the claim ends.
-async fn claim_due(app: &App, moves: &mut ClockMoves) -> Result<(Vec<DueSession>, usize), DbErr> {
+/// Claims due sessions. A visitor who waits for an answer is not silent (rule B7), so that a session whose bot owes one is put off for as
+/// long as a claim lasts.
+async fn claim_due(app: &App, moves: &mut ClockMoves) -> Result<Claim, DbErr> {
     let tx = app.db.begin().await?;
     let now = tx.now().await?;
     let moved_from = moves.moved_from(now, app.clock.offset());
-    let mut due = due_sessions::claim(&tx, now, moved_from, now.plus(CLAIM_DURATION), BATCH).await?;
-    let claimed = due.len();
-    if !due.is_empty() {
+    let (until, latest) = (now.plus(CLAIM_DURATION), now.plus(MAX_CLAIM_REMAINING));
+    let claimed = session_claims::list_sessions(&tx, now, latest).await?;
+    let mut due = due_sessions::list_for_update(&tx, now, moved_from, claimed, BATCH).await?;
+    let (id, found) = (tx.new_id(), due.len());
+    if found > 0 {
+        // Another replica may have claimed some before they were locked here.
+        let claimed = session_claims::list_sessions(&tx, now, latest).await?;
+        due.retain(|due| !claimed.contains(&due.session));
         let owing = engine_turns::list_owing(&tx, &due).await?;
+        due_sessions::put_off(&tx, &owing, until).await?;
         due.retain(|due| !owing.contains(&due.session));
     }
+    if !due.is_empty() {
+        session_claims::insert(&tx, id, &due, until).await?;
+    }
     tx.commit().await?;
-    Ok((due, claimed))
+    Ok(Claim { id, due, found })
 }

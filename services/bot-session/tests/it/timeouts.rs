@@ -17,8 +17,9 @@ use frontdesk_proto::{
     },
     event::v1::BotSessionEnded,
 };
-use frontdesk_testkit::{Mode, on_both_modes, refused, wait_for, wait_until};
+use frontdesk_testkit::{Mode, new_id, on_both_modes, refused, wait_for, wait_until};
 use tonic::{Code, Request, Status};
+use uuid::Uuid;
 
 use crate::{
     fixture::{Chat, Fixture, event, new_account, new_bot},
@@ -38,7 +39,9 @@ on_both_modes!(
     b4_six_hundred_sessions_due_at_once_are_settled_in_batches,
     b4_a_conversation_that_fails_is_asked_about_less_and_less_often_and_the_others_are_closed,
     b4_an_outcome_that_cannot_be_stored_holds_up_no_other,
+    b4_a_session_that_another_replica_has_claimed_is_asked_about_when_the_claim_ends,
     b4_a_session_that_was_claimed_before_the_databases_clock_was_set_back_times_out,
+    b4_a_session_that_was_put_off_before_the_databases_clock_was_set_back_times_out,
 );
 
 const HALF_AN_HOUR: Duration = Duration::from_secs(1_800);
@@ -315,6 +318,7 @@ async fn b4_six_hundred_sessions_due_at_once_are_settled_in_batches(mode: Mode) 
     assert_eq!((sessions.len(), calls.concat().len()), (600, 600));
     fixture.settled().await;
     assert_eq!(fixture.events::<BotSessionEnded>().await.len(), 600);
+    assert_eq!(fixture.count("session_claims").await, 0, "a claim ends with its outcomes");
 }
 
 async fn b4_a_conversation_that_fails_is_asked_about_less_and_less_often_and_the_others_are_closed(mode: Mode) {
@@ -368,18 +372,62 @@ async fn b4_an_outcome_that_cannot_be_stored_holds_up_no_other(mode: Mode) {
     assert_eq!(fixture.session(&chats[0]).await.unwrap().status(), BotSessionStatus::Open);
 }
 
+/// The id in a statement.
+fn literal(mode: Mode, id: Uuid) -> String {
+    let id = id.simple();
+    if matches!(mode, Mode::Embedded) { format!("X'{id}'") } else { format!("'{id}'") }
+}
+
+/// The statement that stores that another replica has claimed the chat's session.
+fn claim(mode: Mode, chat: &Chat, ends_at: Time) -> String {
+    let (id, session) = (literal(mode, new_id()), chat.session);
+    format!(r#"INSERT INTO session_claims (id, session_ids, ends_at) VALUES ({id}, '["{session}"]', {})"#, ends_at.0)
+}
+
+/// The replica that claimed the session has died.
+async fn b4_a_session_that_another_replica_has_claimed_is_asked_about_when_the_claim_ends(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let asked = Asked::default();
+    let (chat, other) = (start_chat(&fixture, HALF_AN_HOUR).await, start_chat(&fixture, HALF_AN_HOUR).await);
+    serve_idle(&fixture, &asked, Some((IdleOutcome::Closed, None)));
+    // Both are due, and one of them is claimed.
+    let (now, rest) = (fixture.clock.now(), Duration::from_millis(5_500));
+    let due = format!("UPDATE bot_sessions SET ask_at = {0}, deadline_at = {0}", now.0);
+    fixture.execute(&format!("{}; {due}", claim(mode, &chat, now.plus(rest)))).await;
+    timed_out(&fixture, &other).await;
+    assert_eq!((asked.times(&chat), asked.times(&other)), (0, 1));
+    fixture.clock.advance(rest).unwrap();
+    timed_out(&fixture, &chat).await;
+    assert_eq!(asked.times(&chat), 1);
+    fixture.clock.advance(Duration::from_secs(10)).unwrap();
+    wait_until("the end of the claim to be noticed", || async { fixture.count("session_claims").await == 0 }).await;
+}
+
 /// The replica that claimed the session has died, and the database's clock went back ten minutes with its fail-over.
 async fn b4_a_session_that_was_claimed_before_the_databases_clock_was_set_back_times_out(mode: Mode) {
     let fixture = Fixture::start(mode).await;
     let asked = Asked::default();
     let chat = start_chat(&fixture, HALF_AN_HOUR).await;
+    serve_idle(&fixture, &asked, Some((IdleOutcome::Closed, None)));
+    let (now, rest) = (fixture.clock.now(), Duration::from_secs(600));
+    let due = format!("UPDATE bot_sessions SET ask_at = {0}, deadline_at = {0}", now.0);
+    fixture.execute(&format!("{}; {due}", claim(mode, &chat, now.plus(rest)))).await;
+    timed_out(&fixture, &chat).await;
+    assert_eq!(asked.times(&chat), 1);
+    wait_until("the void claim to be deleted", || async { fixture.count("session_claims").await == 0 }).await;
+}
+
+/// As a failed check or a claim of an older binary puts it off.
+async fn b4_a_session_that_was_put_off_before_the_databases_clock_was_set_back_times_out(mode: Mode) {
+    let fixture = Fixture::start(mode).await;
+    let asked = Asked::default();
+    let chat = start_chat(&fixture, HALF_AN_HOUR).await;
     let later = start_chat(&fixture, HALF_AN_HOUR).await;
     serve_idle(&fixture, &asked, Some((IdleOutcome::Closed, None)));
-    let claim_end = fixture.clock.now().plus(Duration::from_secs(600)).0;
-    let (deadline, session) = (claim_end - 3_000_000, chat.session.simple());
-    let id = if matches!(mode, Mode::Embedded) { format!("X'{session}'") } else { format!("'{session}'") };
-    let claim = format!("UPDATE bot_sessions SET ask_at = {claim_end}, deadline_at = {deadline} WHERE id = {id}");
-    fixture.execute(&claim).await;
+    let put_off_to = fixture.clock.now().plus(Duration::from_secs(600)).0;
+    let (deadline, id) = (put_off_to - 3_000_000, literal(mode, chat.session));
+    let put_off = format!("UPDATE bot_sessions SET ask_at = {put_off_to}, deadline_at = {deadline} WHERE id = {id}");
+    fixture.execute(&put_off).await;
     timed_out(&fixture, &chat).await;
     assert_eq!((asked.times(&chat), asked.times(&later)), (1, 0));
 }
