@@ -10,6 +10,7 @@
 mod account;
 mod account_transaction;
 mod accounts;
+mod columns;
 mod connect;
 mod errors;
 mod inspection;
@@ -36,6 +37,7 @@ pub use accounts::{
     accounts_not_in_use, accounts_to_erase, erase_account_rows, find_account_for_update, list_account_rows,
     lock_account, save_account,
 };
+pub use columns::Columns;
 pub use errors::{
     is_conflict, is_connection_lost, is_timeout, is_transient, is_unique_violation, violated_unique_index,
 };
