@@ -60,7 +60,7 @@ async fn s2_a_query_without_an_account_filter_sees_rows_of_one_account() {
 }
 
 #[tokio::test]
-async fn s2_a_read_that_is_planned_once_sees_rows_of_one_account_and_its_settings_end_with_it() {
+async fn s2_a_read_that_is_planned_once_sees_rows_of_one_account_and_has_its_own_settings() {
     let db = two_accounts(&Backend::new(Mode::Distributed).await).await;
     let plan = async |conn: &Connection| {
         let setting = Statement::from_string(DbBackend::Postgres, "SELECT current_setting('plan_cache_mode') AS mode");
@@ -74,6 +74,9 @@ async fn s2_a_read_that_is_planned_once_sees_rows_of_one_account_and_its_setting
     drop(planned);
     for _ in 0..20 {
         assert_eq!(plan(db.read_for(B).await.unwrap().conn()).await, "auto");
+    }
+    for account in [B, A].into_iter().cycle().take(20) {
+        assert_eq!(accounts(db.read_planned_for(account).await.unwrap().conn()).await, [account]);
     }
 }
 

@@ -21,6 +21,13 @@ pub(crate) const BATCH_PLANNER_SETTINGS: [(&str, &str); 4] = [
     ("enable_mergejoin", "off"),
 ];
 
+/// Planner settings of the pool for reads that are planned once. The planner takes every thread for a short one: it would look for the
+/// newest entry of a long one by reading and sorting all of them, which it can without an index in their order only.
+pub(crate) const READ_PLANNER_SETTINGS: [(&str, &str); 5] = {
+    let [plans, scans, hashes, merges] = BATCH_PLANNER_SETTINGS;
+    [plans, scans, hashes, merges, ("enable_bitmapscan", "off")]
+};
+
 /// Memory of each SQLite connection for pages, in KiB, as SQLite writes it: negative.
 const SQLITE_CACHE: &str = "-16384";
 /// Number of pages of 4 KiB in the write-ahead log after which SQLite copies them into the database. A page that changes often is

@@ -53,6 +53,9 @@ pub use transaction::{Connection, NOW_ON_POSTGRES, Tx};
 
 /// Maximum number of connections for [`Db::begin_batch`] (PostgreSQL), opened at first use and beside those of the settings.
 const BATCH_CONNECTIONS: u32 = 4;
+/// Maximum number of connections for [`Db::read_planned_for`] (PostgreSQL), opened at first use and beside those of the settings. Few: a
+/// pool gives its connections in turn, and each has plans and caches of its own.
+const PLANNED_CONNECTIONS: u32 = 4;
 
 /// For PostgreSQL: the condition that the query returns the value, for a statement of [`Db::begin_batch`].
 ///
@@ -82,6 +85,7 @@ pub struct Db {
 struct Pools {
     write: DatabaseConnection,
     read: DatabaseConnection,
+    planned: DatabaseConnection,
     batch: DatabaseConnection,
     statement: DatabaseConnection,
     relay: DatabaseConnection,
@@ -96,18 +100,19 @@ impl Db {
         if url.starts_with("sqlite:") {
             // SQLite has one writer: one connection queues writes without 'busy' errors, the others read beside it.
             let (write, read) = (connect::sqlite(url, 1).await?, connect::sqlite(url, 4).await?);
-            let (batch, statement, relay) = (write.clone(), write.clone(), read.clone());
-            let pools = Arc::new(Pools { write, read, batch, statement, relay });
+            let (planned, batch, statement, relay) = (read.clone(), write.clone(), write.clone(), read.clone());
+            let pools = Arc::new(Pools { write, read, planned, batch, statement, relay });
             return Ok(Self { pools, clock, outbox, accounts });
         }
         let pool = connect::postgres(url, settings.max_connections.unwrap_or(16), &[]).await?;
         let for_batches =
             async |connections| connect::postgres(url, connections, &connect::BATCH_PLANNER_SETTINGS).await;
         let batch = for_batches(BATCH_CONNECTIONS).await?;
+        let planned = connect::postgres(url, PLANNED_CONNECTIONS, &connect::READ_PLANNER_SETTINGS).await?;
         // A pool gives its connections in turn. A task that executes one statement after the other has one connection, whose server
         // process has what the statements need in its caches.
         let (statement, relay) = (for_batches(1).await?, for_batches(1).await?);
-        let pools = Pools { write: pool.clone(), read: pool, batch, statement, relay };
+        let pools = Pools { write: pool.clone(), read: pool, planned, batch, statement, relay };
         Ok(Self { pools: Arc::new(pools), clock, outbox, accounts })
     }
 
@@ -118,20 +123,20 @@ impl Db {
 
     /// For reads on behalf of a caller of the account. Drop it as soon as the queries are done.
     pub async fn read_for(&self, account: AccountId) -> Result<Read, DbErr> {
-        self.read_with(|| row_level_security::read_for(account)).await
+        self.read_on(&self.pools.read, account).await
     }
 
     /// Like [`Self::read_for`], for a statement of [`planned`] that finds each row by a key or in the order of an index. On PostgreSQL
-    /// it is planned once for each connection, where others are planned for the values of their parameters each time.
+    /// these have connections of their own, where a statement is planned once, whatever the values of its parameters.
     pub async fn read_planned_for(&self, account: AccountId) -> Result<Read, DbErr> {
-        self.read_with(|| row_level_security::read_planned_for(account)).await
+        self.read_on(&self.pools.planned, account).await
     }
 
-    async fn read_with(&self, statements: impl FnOnce() -> String) -> Result<Read, DbErr> {
+    async fn read_on(&self, pool: &DatabaseConnection, account: AccountId) -> Result<Read, DbErr> {
         if self.is_sqlite() {
-            return Ok(Read(Connection::Pool(self.pools.read.clone())));
+            return Ok(Read(Connection::Pool(pool.clone())));
         }
-        Ok(Read(transaction::begin_with(&self.pools.read, statements()).await?))
+        Ok(Read(transaction::begin_with(pool, row_level_security::read_for(account)).await?))
     }
 
     /// Begins a transaction of the server's own work.

@@ -3,7 +3,7 @@
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
-use crate::{AccountId, Connection, Sql, connect::BATCH_PLANNER_SETTINGS};
+use crate::{AccountId, Connection, Sql};
 
 /// The session setting that holds the account whose rows the session sees. Unset: none.
 pub(crate) const ACCOUNT: &str = "frontdesk.account";
@@ -60,12 +60,6 @@ pub(crate) fn write_for(account: AccountId) -> String {
 /// The first statements of a transaction that reads for one account.
 pub(crate) fn read_for(account: AccountId) -> String {
     format!("BEGIN READ ONLY; SET LOCAL {ACCOUNT} = '{account}'")
-}
-
-/// The first statements of a transaction that reads for one account with statements that are planned once.
-pub(crate) fn read_planned_for(account: AccountId) -> String {
-    let settings = BATCH_PLANNER_SETTINGS.map(|(name, value)| format!("; SET LOCAL {name} = {value}"));
-    read_for(account) + &settings.concat()
 }
 
 /// Reads of one account, made by [`Db::read_for`](crate::Db::read_for); dropping it ends them. On PostgreSQL it holds a
