@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 
 use frontdesk_clock::Time;
-use frontdesk_db::{AccountId, NOW_ON_POSTGRES, columns_as, planned, uuid_of_text};
+use frontdesk_db::{AccountId, Columns, NOW_ON_POSTGRES, planned, uuid_of_text};
 use sea_orm::{
-    Condition, DbBackend, DbErr, FromQueryResult, Iterable, QueryResult,
+    Condition, DbBackend, DbErr, Iterable, JoinType, QueryResult,
     entity::prelude::*,
     sea_query::{CaseStatement, ExprTrait, Func, Query, SelectStatement, SubQueryStatement},
 };
@@ -21,7 +21,7 @@ use super::{
     inbox::Page,
     newest_entries, read_marks,
 };
-use crate::domain::{Actor, ActorKind, ClosingFacts, Conversation, Entry, OwnerKind, ReadState, Visitor, VisitorLink};
+use crate::domain::{ActorKind, ClosingFacts, Conversation, Entry, OwnerKind, ReadState, Visitor, VisitorLink};
 
 /// The rows of a page, in its order.
 #[derive(Default)]
@@ -41,17 +41,6 @@ const CONVERSATIONS: &str = "conversations";
 // Columns that the rows of the subquery have besides those of the table.
 const NEWEST: &str = "newest_sequence";
 const READ: &str = "read_sequence";
-// Prefixes of the columns of joined tables.
-const ENTRY: &str = "entry_";
-const LINKED: &str = "linked_";
-const ADMINISTRATOR: &str = "administrator_";
-// Names of the other columns.
-const NOW: &str = "now";
-const OWNER_NAME: &str = "owner_name";
-const AUTHOR_NAME: &str = "author_name";
-const CONTACT_NAME: &str = "contact_name";
-const SHARED: &str = "contact_is_shared";
-const UNREAD: &str = "unread";
 
 /// The rows of the page. `agent`: whose read states they have.
 pub(crate) async fn list<C: ConnectionTrait>(
@@ -64,117 +53,140 @@ pub(crate) async fn list<C: ConnectionTrait>(
     let statement = planned(backend, &select(backend, account, agent, &page));
     let mut rows = PageRows::default();
     for row in conn.query_all_raw(statement).await? {
-        rows.add(&row, agent)?;
-        if backend == DbBackend::Postgres {
-            rows.now = Some(Time(row.try_get("", NOW)?));
-        }
+        rows.add(backend, &row, agent)?;
     }
     page.sort(&mut rows.conversations);
     Ok(rows)
 }
 
 impl PageRows {
-    fn add(&mut self, row: &QueryResult, agent: Option<Uuid>) -> Result<(), DbErr> {
-        let one = Conversation::from(conversation::Model::from_query_result(row, "")?);
-        if let Some(owner) = one.owner {
-            self.names.add_owner(owner, row.try_get("", OWNER_NAME)?);
-        }
-        self.add_visitor_name(row, &one)?;
-        if row.try_get::<Option<i64>>(ENTRY, "sequence")?.is_some() {
-            let entry = Entry::try_from(entry::Model::from_query_result(row, ENTRY)?)?;
-            self.add_author_name(row, &entry.author)?;
-            self.newest_entries.insert(one.id, entry);
-        }
+    /// Adds a row, whose columns are in the order of [`select`].
+    fn add(&mut self, backend: DbBackend, row: &QueryResult, agent: Option<Uuid>) -> Result<(), DbErr> {
+        let mut columns = Columns::new(row);
+        let one = Conversation::from(conversation::Model::read(&mut columns)?);
+        let newest = columns.read_joined::<entry::Column, _>(entry::Model::read)?.map(Entry::try_from).transpose()?;
+        let visitor = columns.read_joined::<visitor::Column, _>(visitor::Model::read)?.map(Visitor::from);
+        let administrator = columns.read_joined::<administrator::Column, _>(administrator::Model::read)?;
+        let (owner_name, author_name) = (columns.read_optional()?, columns.read_optional()?);
+        let (contact_name, is_shared) = (columns.read_optional()?, columns.read_optional()?);
         if let Some(agent) = agent {
-            let state = ReadState { read: row.try_get("", READ)?, unread: row.try_get("", UNREAD)? };
+            let state = ReadState { read: columns.read()?, unread: columns.read()? };
             self.read_states.insert((agent, one.id), state);
         }
+        if backend == DbBackend::Postgres {
+            self.now = Some(Time(columns.read()?));
+        }
+        if let Some(owner) = one.owner {
+            self.names.add_owner(owner, owner_name);
+        }
+        if let Some(author) = newest.as_ref().and_then(|entry| entry.author.as_owner()) {
+            self.names.add_owner(author, author_name);
+        }
+        if let Some(administrator) = administrator {
+            self.names.add_administrator(administrator.into());
+        }
+        self.add_visitor_name(&one, visitor.as_ref(), contact_name, is_shared.unwrap_or(false));
+        self.newest_entries.extend(newest.map(|entry| (one.id, entry)));
         self.conversations.push(one);
         Ok(())
     }
 
-    fn add_visitor_name(&mut self, row: &QueryResult, one: &Conversation) -> Result<(), DbErr> {
-        let mut visitor = None;
-        if one.contact_id.is_some() && row.try_get::<Option<String>>(LINKED, "id")?.is_some() {
-            visitor = Some(Visitor::from(visitor::Model::from_query_result(row, LINKED)?));
-        }
-        let (mut contact_name, mut is_shared) = (None, None);
-        if ClosingFacts::own_contact(one, visitor.as_ref()).is_some() {
-            contact_name = row.try_get::<Option<String>>("", CONTACT_NAME)?;
-            is_shared = row.try_get::<Option<bool>>("", SHARED)?;
-        }
-        let own_name = visitor.as_ref().map(|visitor| visitor.name.as_str());
-        let name = display_names::visitor_name(one, own_name, contact_name.as_deref(), is_shared.unwrap_or(false));
+    /// `contact_name`: that of the conversation's contact, whose visitors have different names if it `is_shared`.
+    fn add_visitor_name(
+        &mut self,
+        one: &Conversation,
+        visitor: Option<&Visitor>,
+        contact_name: Option<String>,
+        is_shared: bool,
+    ) {
+        let contact_name = contact_name.filter(|_| ClosingFacts::own_contact(one, visitor).is_some());
+        let own_name = visitor.map(|visitor| visitor.name.as_str());
+        let name = display_names::visitor_name(one, own_name, contact_name.as_deref(), is_shared);
         self.names.add_visitor(one.id, name);
-        Ok(())
-    }
-
-    fn add_author_name(&mut self, row: &QueryResult, author: &Actor) -> Result<(), DbErr> {
-        if let Some(owner) = author.as_owner() {
-            self.names.add_owner(owner, row.try_get("", AUTHOR_NAME)?);
-        }
-        if author.kind == ActorKind::Admin && row.try_get::<Option<String>>(ADMINISTRATOR, "subject")?.is_some() {
-            self.names.add_administrator(administrator::Model::from_query_result(row, ADMINISTRATOR)?.into());
-        }
-        Ok(())
     }
 }
 
+/// The statement, whose columns [`PageRows::add`] reads by their positions.
 fn select(backend: DbBackend, account: AccountId, agent: Option<Uuid>, page: &Page) -> SelectStatement {
-    let entry = |column: entry::Column| Expr::col((entry::Entity, column));
-    let at_newest = Condition::all()
-        .add(entry(entry::Column::ConversationId).equals((CONVERSATIONS, conversation::Column::Id)))
-        .add(entry(entry::Column::Sequence).equals((CONVERSATIONS, NEWEST)));
-    let linked = |column: visitor::Column| Expr::col((visitor::Entity, column));
-    let is_linked = Condition::all()
-        .add(linked(visitor::Column::AccountId).eq(account))
-        .add(linked(visitor::Column::Id).equals((CONVERSATIONS, conversation::Column::VisitorId)));
-    let administrator = |column: administrator::Column| Expr::col((administrator::Entity, column));
-    let is_author = Condition::all()
-        .add(entry(entry::Column::AuthorKind).eq(ActorKind::Admin))
-        .add(administrator(administrator::Column::AccountId).eq(account))
-        .add(administrator(administrator::Column::Subject).equals((entry::Entity, entry::Column::AuthorId)));
+    let author = |column: entry::Column| Expr::col((entry::Entity, column));
     let owner_kind = column(conversation::Column::AssigneeKind);
     let owner_id = column(conversation::Column::AssigneeId);
     // An author is stored as text, and agents and bots are found by UUIDs.
     let author_id = Expr::cust(uuid_of_text(backend, r#""entries"."author_id""#));
     let mut rows = Query::select()
         .columns(conversation::Column::iter().map(|column| (CONVERSATIONS, column)))
-        .expr(Expr::cust(columns_as::<entry::Column>("entries", ENTRY)))
-        .expr(Expr::cust(columns_as::<visitor::Column>("visitors", LINKED)))
-        .expr(Expr::cust(columns_as::<administrator::Column>("administrators", ADMINISTRATOR)))
-        .expr_as(name_of(account, owner_kind, owner_id), OWNER_NAME)
-        .expr_as(name_of(account, entry(entry::Column::AuthorKind), author_id), AUTHOR_NAME)
-        .expr_as(contact_name(account), CONTACT_NAME)
-        .expr_as(is_contact_shared(account), SHARED)
-        .from_subquery(positions(account, agent, page), CONVERSATIONS)
-        .left_join(entry::Entity, at_newest)
-        .left_join(visitor::Entity, is_linked)
-        .left_join(administrator::Entity, is_author)
+        .columns(entry::Column::iter().map(|column| (entry::Entity, column)))
+        .columns(visitor::Column::iter().map(|column| (visitor::Entity, column)))
+        .columns(administrator::Column::iter().map(|column| (administrator::Entity, column)))
+        .expr(name_of(account, owner_kind, owner_id))
+        .expr(name_of(account, author(entry::Column::AuthorKind), author_id))
+        .expr(contact_name(account))
+        .expr(is_contact_shared(account))
+        .from_subquery(positions(backend, account, agent, page), CONVERSATIONS)
         .take();
+    join_newest(backend, &mut rows);
+    rows.left_join(visitor::Entity, is_linked(account)).left_join(administrator::Entity, is_author(account));
     if let Some(agent) = agent {
         rows.column((CONVERSATIONS, READ));
-        rows.expr_as(read_marks::unread_count(agent, Expr::col((CONVERSATIONS, READ))), UNREAD);
+        rows.expr(read_marks::unread_count(agent, Expr::col((CONVERSATIONS, READ))));
     }
     if backend == DbBackend::Postgres {
-        rows.expr_as(Expr::cust(NOW_ON_POSTGRES), NOW);
+        // A subquery, which is evaluated once, and not for each row.
+        rows.expr(Expr::cust(format!("(SELECT {NOW_ON_POSTGRES})")));
     }
     rows
 }
 
-/// The conversations with the sequences of their newest entries and read marks. It is limited, so that PostgreSQL looks for each once, and
-/// not for each entry.
-fn positions(account: AccountId, agent: Option<Uuid>, page: &Page) -> SelectStatement {
+/// The conversations with the read marks and, where the newest entries are joined by them, with their sequences. It is limited, so that
+/// the database looks for each once, and not for each use or entry.
+fn positions(backend: DbBackend, account: AccountId, agent: Option<Uuid>, page: &Page) -> SelectStatement {
     let mut rows = Query::select()
         .columns(conversation::Column::iter().map(|column| (CONVERSATIONS, column)))
-        .expr_as(newest_entries::newest_sequence(), NEWEST)
         .from_subquery(page.conversations.clone(), CONVERSATIONS)
         .limit(page.limit)
         .take();
     if let Some(agent) = agent {
         rows.expr_as(read_marks::read_sequence(account, agent), READ);
     }
+    if backend != DbBackend::Postgres {
+        rows.expr_as(newest_entries::newest_sequence(), NEWEST);
+    }
     rows
+}
+
+/// Joins the newest message or comment of each conversation: by a lateral subquery, which reads the entry once, or by its sequence, since
+/// SQLite has no lateral ones.
+fn join_newest(backend: DbBackend, rows: &mut SelectStatement) {
+    if backend == DbBackend::Postgres {
+        let always = Expr::cust("TRUE");
+        rows.join_lateral(JoinType::LeftJoin, newest_entries::newest_entry(), entry::Entity, always);
+        return;
+    }
+    let entry = |column: entry::Column| Expr::col((entry::Entity, column));
+    let at_newest = Condition::all()
+        .add(entry(entry::Column::ConversationId).equals((CONVERSATIONS, conversation::Column::Id)))
+        .add(entry(entry::Column::Sequence).equals((CONVERSATIONS, NEWEST)));
+    rows.left_join(entry::Entity, at_newest);
+}
+
+/// Whether a visitor is the one of the conversation of the row, and the conversation has a contact. Otherwise the key is NULL, for which
+/// no index is searched.
+fn is_linked(account: AccountId) -> Condition {
+    let visitor = |column: visitor::Column| Expr::col((visitor::Entity, column));
+    let id = CaseStatement::new()
+        .case(column(conversation::Column::ContactId).is_not_null(), column(conversation::Column::VisitorId));
+    Condition::all().add(visitor(visitor::Column::AccountId).eq(account)).add(visitor(visitor::Column::Id).eq(id))
+}
+
+/// Whether an administrator is the author of the entry of the row. Of other authors the key is NULL.
+fn is_author(account: AccountId) -> Condition {
+    let administrator = |column: administrator::Column| Expr::col((administrator::Entity, column));
+    let author = |column: entry::Column| Expr::col((entry::Entity, column));
+    let subject = CaseStatement::new()
+        .case(author(entry::Column::AuthorKind).eq(ActorKind::Admin), author(entry::Column::AuthorId));
+    Condition::all()
+        .add(administrator(administrator::Column::AccountId).eq(account))
+        .add(administrator(administrator::Column::Subject).eq(subject))
 }
 
 /// A column of the conversation of the row.

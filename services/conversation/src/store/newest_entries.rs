@@ -51,26 +51,30 @@ fn select(account: AccountId, conversations: Vec<Uuid>) -> SelectStatement {
 
 /// Sequence of the newest message or comment of the conversation of the surrounding query. NULL: there is none.
 pub(super) fn newest_sequence() -> Expr {
-    let recent =
-        newest(Some(Expr::col((conversation::Entity, conversation::Column::LastSequence)).sub(RECENT_ENTRIES)));
-    Func::coalesce([recent, newest(None)]).into()
+    let mut recent = newest([Column::Sequence]);
+    let last = Expr::col((conversation::Entity, conversation::Column::LastSequence));
+    recent.and_where(Expr::col((Entity, Column::Sequence)).gt(last.sub(RECENT_ENTRIES)));
+    let parts = [recent, newest([Column::Sequence])];
+    let parts = parts.map(|part| Expr::SubQuery(None, Box::new(SubQueryStatement::SelectStatement(part))));
+    Func::coalesce(parts).into()
 }
 
-/// Sequence of the conversation's newest message or comment after the sequence `after`.
-fn newest(after: Option<Expr>) -> Expr {
+/// The newest message or comment of the conversation of the surrounding query, for a lateral join.
+pub(super) fn newest_entry() -> SelectStatement {
+    newest(Column::iter())
+}
+
+/// Columns of the conversation's newest message or comment.
+fn newest(columns: impl IntoIterator<Item = Column>) -> SelectStatement {
     let is_written = Condition::any()
         .add(Column::Content.like(r#"{"type":"message",%"#))
         .add(Column::Content.like(r#"{"type":"comment",%"#));
-    let mut newest = Query::select()
-        .column(Column::Sequence)
+    Query::select()
+        .columns(columns)
         .from(Entity)
         .and_where(Expr::col((Entity, Column::ConversationId)).equals((conversation::Entity, conversation::Column::Id)))
         .cond_where(is_written)
         .order_by(Column::Sequence, Order::Desc)
         .limit(1)
-        .take();
-    if let Some(after) = after {
-        newest.and_where(Expr::col((Entity, Column::Sequence)).gt(after));
-    }
-    Expr::SubQuery(None, Box::new(SubQueryStatement::SelectStatement(newest)))
+        .take()
 }

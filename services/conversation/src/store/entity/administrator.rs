@@ -1,6 +1,6 @@
 //! A row of `administrators`.
 
-use frontdesk_db::AccountId;
+use frontdesk_db::{AccountId, Columns};
 use sea_orm::entity::prelude::*;
 
 use crate::domain::Administrator;
@@ -20,6 +20,18 @@ pub(crate) struct Model {
 pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// Reads the next columns of a result, which are those of the table in the order of [`Column`].
+    pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Self, DbErr> {
+        Ok(Self {
+            account_id: columns.read()?,
+            subject: columns.read()?,
+            author_id: columns.read()?,
+            name: columns.read()?,
+        })
+    }
+}
 
 impl From<Administrator> for Model {
     fn from(administrator: Administrator) -> Self {

@@ -1,7 +1,7 @@
 //! A row of `conversations`: the arbiter.
 
 use frontdesk_clock::Time;
-use frontdesk_db::AccountId;
+use frontdesk_db::{AccountId, Columns};
 use sea_orm::entity::prelude::*;
 
 use super::bot::{from_microseconds, to_microseconds};
@@ -50,6 +50,47 @@ pub(crate) struct Model {
 pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// Reads the next columns of a result, which are those of the table in the order of [`Column`].
+    pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: columns.read()?,
+            account_id: columns.read()?,
+            channel_id: columns.read()?,
+            visitor_id: columns.read()?,
+            contact_id: columns.read_optional()?,
+            status: columns.read()?,
+            page_url: columns.read()?,
+            page_title: columns.read()?,
+            previous_id: columns.read_optional()?,
+            assignee_kind: columns.read_optional()?,
+            assignee_id: columns.read_optional()?,
+            epoch: columns.read()?,
+            bot_id: columns.read_optional()?,
+            bot_session_id: columns.read_optional()?,
+            bot_in_charge: columns.read()?,
+            bot_timeout_us: columns.read_optional()?,
+            bot_started_at: columns.read_optional()?,
+            had_agent: columns.read()?,
+            last_sequence: columns.read()?,
+            last_visitor_sequence: columns.read()?,
+            close_number: columns.read()?,
+            close_reason: columns.read_optional()?,
+            closed_at: columns.read_optional()?,
+            created_at: columns.read()?,
+            last_visitor_activity_at: columns.read()?,
+            last_activity_at: columns.read()?,
+            version: columns.read()?,
+            visitor_name: columns.read()?,
+            language: columns.read()?,
+            time_zone: columns.read()?,
+            properties: columns.read()?,
+            unusable_token_email: columns.read()?,
+            waiting_since: columns.read_optional()?,
+        })
+    }
+}
 
 impl From<&Conversation> for Model {
     fn from(conversation: &Conversation) -> Self {

@@ -1,7 +1,7 @@
 //! A row of `entries`.
 
 use frontdesk_clock::Time;
-use frontdesk_db::AccountId;
+use frontdesk_db::{AccountId, Columns};
 use sea_orm::entity::prelude::*;
 
 use crate::domain::{Actor, ActorKind, Entry};
@@ -28,6 +28,21 @@ pub(crate) enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
+    /// Reads the next columns of a result, which are those of the table in the order of [`Column`].
+    pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Self, DbErr> {
+        Ok(Self {
+            conversation_id: columns.read()?,
+            sequence: columns.read()?,
+            visitor_sequence: columns.read_optional()?,
+            account_id: columns.read()?,
+            author_kind: columns.read()?,
+            author_id: columns.read()?,
+            content: columns.read()?,
+            created_at: columns.read()?,
+            request_id: columns.read_optional()?,
+        })
+    }
+
     /// The row of an entry of a conversation of the account.
     pub(crate) fn new(account: AccountId, entry: Entry) -> Result<Self, DbErr> {
         Ok(Self {

@@ -1,6 +1,6 @@
 //! A row of `visitors`.
 
-use frontdesk_db::AccountId;
+use frontdesk_db::{AccountId, Columns};
 use sea_orm::entity::prelude::*;
 
 use crate::domain::{Visitor, VisitorLink};
@@ -22,6 +22,20 @@ pub(crate) struct Model {
 pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// Reads the next columns of a result, which are those of the table in the order of [`Column`].
+    pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Self, DbErr> {
+        Ok(Self {
+            account_id: columns.read()?,
+            id: columns.read()?,
+            contact_id: columns.read()?,
+            link: columns.read()?,
+            address: columns.read_optional()?,
+            name: columns.read()?,
+        })
+    }
+}
 
 impl From<Visitor> for Model {
     fn from(visitor: Visitor) -> Self {
