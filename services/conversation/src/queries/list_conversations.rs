@@ -123,7 +123,8 @@ pub(crate) async fn list_conversations(
     Ok(Inbox::read(&conn, account, agent.as_slice(), conversations).await?)
 }
 
-async fn list_page(
+/// A page with what an inbox shows beside its rows, read with one statement.
+pub(super) async fn list_page(
     app: &App,
     account: AccountId,
     agent: Option<Uuid>,

@@ -1,6 +1,7 @@
 //! What a caller can ask, one file each.
 //!
-//! All reads of one query share a connection. A visitor gets only what the allow-list in `grpc/convert` passes.
+//! All reads of one query share a connection, except those of pages of the inbox, which have connections of their own. A visitor gets only
+//! what the allow-list in `grpc/convert` passes.
 
 mod find_names;
 mod get_account_job;

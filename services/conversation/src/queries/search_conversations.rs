@@ -6,13 +6,13 @@ use frontdesk_auth::Caller;
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
-use super::Inbox;
+use super::{Inbox, list_conversations::list_page};
 use crate::{
     App,
     domain::{Entry, SearchQuery, Snippet},
     error::ConversationError,
     store::{
-        conversations, entries,
+        entries, inbox,
         search::{self, Found, SearchFilter},
         tickets,
     },
@@ -47,9 +47,14 @@ pub(crate) async fn search_conversations(
     let (positions, next) = page(found, usize::try_from(limit).unwrap_or(usize::MAX));
     let entries = entries::list_of_positions(&conn, account, positions).await?;
     let snippets = snippets(&conn, caller, query, entries).await?;
-    let mut conversations = conversations::list_of_accounts(&conn, &[account], snippets.keys().copied()).await?;
-    conversations.sort_unstable_by_key(|conversation| std::cmp::Reverse(conversation.id));
-    let inbox = Inbox::read(&conn, account, caller.agent_id().as_slice(), conversations).await?;
+    let ids: Vec<_> = snippets.keys().copied().collect();
+    if ids.is_empty() {
+        return Ok(FoundConversations { inbox: Inbox::default(), snippets, next });
+    }
+    let page = inbox::Page::of_ids(conn.get_database_backend(), account, ids, limit);
+    drop(read);
+    let mut inbox = list_page(app, account, caller.agent_id(), page).await?;
+    inbox.conversations.sort_unstable_by_key(|conversation| std::cmp::Reverse(conversation.id));
     Ok(FoundConversations { inbox, snippets, next })
 }
 

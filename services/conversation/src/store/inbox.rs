@@ -152,6 +152,18 @@ impl Page {
         Some(Self { conversations, limit, order: filter.order })
     }
 
+    /// The conversations with these ids, of which there are up to `limit`. One text whatever the number of ids is, where the database has
+    /// lists as parameters.
+    pub(crate) fn of_ids(backend: DbBackend, account: AccountId, ids: Vec<Uuid>, limit: u64) -> Self {
+        let has_id = match backend {
+            DbBackend::Postgres => Column::Id.eq_any(ids),
+            _ => Column::Id.is_in(ids),
+        };
+        let mut conversations = Entity::find().filter(Column::AccountId.eq(account)).filter(has_id).into_query();
+        conversations.limit(limit);
+        Self { conversations, limit, order: InboxOrder::default() }
+    }
+
     /// Brings rows into the order of the page, which a join need not keep.
     pub(super) fn sort(&self, rows: &mut Vec<Conversation>) {
         first_of(rows, self.order, self.limit);

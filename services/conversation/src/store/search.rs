@@ -47,9 +47,8 @@ pub(crate) async fn find_entries<C: ConnectionTrait>(
 ) -> Result<Found<(Uuid, i64)>, DbErr> {
     let after = after.map(|(conversation, sequence)| vec![conversation.into(), sequence.into()]);
     let search = Search { conn, index: &ENTRIES, account, after };
-    let position = |row: &QueryResult| -> Result<(Uuid, i64), DbErr> {
-        Ok((row.try_get("", "conversation_id")?, row.try_get("", "sequence")?))
-    };
+    let position =
+        |row: &QueryResult| -> Result<(Uuid, i64), DbErr> { Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)) };
     search.run(query, |sql: &mut Sql| matches_filter(sql, account, filter), position).await
 }
 
@@ -61,7 +60,7 @@ pub(crate) async fn find_contacts<C: ConnectionTrait>(
     after: Option<Uuid>,
 ) -> Result<Found<Uuid>, DbErr> {
     let search = Search { conn, index: &CONTACTS, account, after: after.map(|contact| vec![contact.into()]) };
-    let position = |row: &QueryResult| -> Result<Uuid, DbErr> { row.try_get("", "contact_id") };
+    let position = |row: &QueryResult| -> Result<Uuid, DbErr> { row.try_get_by_index(0) };
     search.run(query, |_: &mut Sql| None, position).await
 }
 
@@ -147,7 +146,8 @@ impl<C: ConnectionTrait> Search<'_, C> {
         let rows = self.conn.query_all_raw(self.candidates(first, others, filter)).await?;
         let mut matches = Vec::new();
         for row in &rows {
-            if row.try_get::<i32>("", "is_match")? == 1 {
+            // After the key, by its position: there are up to a thousand rows.
+            if row.try_get_by_index::<i32>(self.index.keys.len())? == 1 {
                 matches.push(position(row)?);
             }
         }
