@@ -87,32 +87,56 @@ pub fn stored_conversations(conversations: u32, entries: u32) -> [String; 4] {
     ]
 }
 
-/// The statements that store conversations with ten entries each, as an inbox has them: a quarter is open, a tenth is the agent's, a
-/// fifth of the channel; and bring the planner's statistics up to date.
-pub fn inbox(conversations: u32) -> [String; 4] {
-    let id = "('00000000-0000-7000-a000-' || (100000000000 + number)::text)::uuid";
-    let at = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint - number::bigint * 1000000";
+/// The statements that store conversations with ten entries each, as an inbox has them: a quarter is open, a tenth of a third is the agent's,
+/// a fifth of the channel; four of seven have a contact and six of eleven a read mark; visitors and agents wrote in turn. Those that earlier
+/// rows left, of which many have no entry, come after them. At last they bring the planner's statistics up to date.
+pub fn inbox(conversations: u32) -> Vec<String> {
     let other = |kind: &str, number: &str| format!("('00000000-0000-7000-{kind}-00000000000' || {number})::uuid");
+    let numbered = |kind: &str| format!("('00000000-0000-7000-{kind}-' || (100000000000 + number)::text)::uuid");
+    let at = format!("{NOW_US} - number::bigint * 1000000");
+    let (id, contact, content) = (numbered("a000"), numbered("a100"), sample_content());
     let (channel, assignee) = (other("b000", "number % 5"), other("c000", "number % 10"));
-    let content = sample_content();
-    [
+    let numbers = format!("generate_series(1, {conversations}) AS number");
+    let with_contact = "number % 7 < 4";
+    vec![
+        // By 30 days: more seconds than there are conversations.
+        "UPDATE conversations SET last_activity_at = last_activity_at - 2592000000000".into(),
         format!(
-            "INSERT INTO conversations (id, account_id, channel_id, visitor_id, status, page_url, page_title, assignee_kind,
-                assignee_id, epoch, bot_in_charge, had_agent, last_sequence, last_visitor_sequence, close_number, close_reason,
-                closed_at, created_at, last_visitor_activity_at, last_activity_at, version)
+            "INSERT INTO agents (account_id, id, name, active, version)
+            SELECT '{ACCOUNT}', {assignee}, 'Agent ' || number, TRUE, 1 FROM generate_series(0, 9) AS number"
+        ),
+        // Their words count as indexed, for which a worker would take time of the measurement.
+        format!(
+            "INSERT INTO contacts (id, account_id, name, phone, time_zone, properties, created_at, version, search_version)
+            SELECT {contact}, '{ACCOUNT}', 'Contact ' || number, '', '', '{{}}', {NOW_US}, 1, 1 FROM {numbers}
+            WHERE {with_contact}"
+        ),
+        format!(
+            "INSERT INTO visitors (account_id, id, contact_id, link, name)
+            SELECT '{ACCOUNT}', 'inbox-' || number, {contact}, 'OWN', 'Visitor ' || number FROM {numbers} WHERE {with_contact}"
+        ),
+        format!(
+            "INSERT INTO conversations (id, account_id, channel_id, visitor_id, contact_id, status, page_url, page_title,
+                assignee_kind, assignee_id, epoch, bot_in_charge, had_agent, last_sequence, last_visitor_sequence, close_number,
+                close_reason, closed_at, created_at, last_visitor_activity_at, last_activity_at, version)
             SELECT {id}, '{ACCOUNT}', CASE number % 5 WHEN 0 THEN '{CHANNEL}' ELSE {channel} END, 'inbox-' || number,
-                CASE number % 4 WHEN 1 THEN 'OPEN' ELSE 'CLOSED' END, 'https://shop.example/page', 'The page',
-                CASE WHEN number % 3 = 0 THEN 'AGENT' END,
+                CASE WHEN {with_contact} THEN {contact} END, CASE number % 4 WHEN 1 THEN 'OPEN' ELSE 'CLOSED' END,
+                'https://shop.example/page', 'The page', CASE WHEN number % 3 = 0 THEN 'AGENT' END,
                 CASE WHEN number % 3 = 0 THEN CASE WHEN number % 10 = 5 THEN '{AGENT}' ELSE {assignee} END END, 3, FALSE, TRUE,
                 10, 10, CASE number % 4 WHEN 1 THEN 0 ELSE 1 END, CASE number % 4 WHEN 1 THEN NULL ELSE 'AGENT' END,
                 CASE number % 4 WHEN 1 THEN NULL ELSE {at} END, {at}, {at}, {at}, 0
-            FROM generate_series(1, {conversations}) AS number"
+            FROM {numbers}"
         ),
         format!(
             "INSERT INTO entries (conversation_id, sequence, visitor_sequence, account_id, author_kind, author_id, content,
                 created_at)
-            SELECT {id}, sequence, sequence, '{ACCOUNT}', 'AGENT', '{AGENT}', '{content}', {at}
-            FROM generate_series(1, {conversations}) AS number, generate_series(1, 10) AS sequence"
+            SELECT {id}, sequence, sequence, '{ACCOUNT}', CASE sequence % 2 WHEN 0 THEN 'VISITOR' ELSE 'AGENT' END,
+                CASE sequence % 2 WHEN 0 THEN 'inbox-' || number ELSE '{AGENT}' END, '{content}', {at}
+            FROM {numbers}, generate_series(1, 10) AS sequence"
+        ),
+        format!(
+            "INSERT INTO read_marks (account_id, agent_id, conversation_id, sequence, changed_at)
+            SELECT '{ACCOUNT}', '{AGENT}', {id}, 6, {NOW_US} FROM {numbers} WHERE number % 11 < 6"
         ),
         "ANALYZE".into(),
         "CHECKPOINT".into(),

@@ -14,6 +14,7 @@ mod compare;
 mod deployment;
 mod embedded;
 mod fixture;
+mod inbox_baseline;
 mod indexed;
 mod load;
 mod mail_sink;

@@ -21,6 +21,11 @@ const WATCH_CHAT: &str = "/frontdesk.conversation.v1.VisitorService/WatchChat";
 /// Path of WatchInbox.
 const WATCH_INBOX: &str = "/frontdesk.conversation.v1.ConversationService/WatchInbox";
 
+/// Path of ListConversations.
+const LIST_CONVERSATIONS: &str = "/frontdesk.conversation.v1.ConversationService/ListConversations";
+/// Path of SearchConversations.
+const SEARCH_CONVERSATIONS: &str = "/frontdesk.conversation.v1.ConversationService/SearchConversations";
+
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Size of the window of a connection in bytes.
@@ -62,6 +67,8 @@ pub struct Connection {
     watch: Request<()>,
     watch_inbox: Request<()>,
     watch_chat: Request<()>,
+    list_conversations: Request<()>,
+    search_conversations: Request<()>,
 }
 
 impl Connection {
@@ -84,7 +91,8 @@ impl Connection {
         };
         let (post, watch, watch_inbox) = (request(POST_MESSAGE)?, request(WATCH_THREAD)?, request(WATCH_INBOX)?);
         let watch_chat = request(WATCH_CHAT)?;
-        Ok(Self { requests, post, watch, watch_inbox, watch_chat })
+        let (list_conversations, search_conversations) = (request(LIST_CONVERSATIONS)?, request(SEARCH_CONVERSATIONS)?);
+        Ok(Self { requests, post, watch, watch_inbox, watch_chat, list_conversations, search_conversations })
     }
 
     /// Posts a message.
@@ -99,6 +107,16 @@ impl Connection {
             format!("{}m", deadline.as_millis()).parse().map_err(|error| unavailable(io::Error::other(error)))?;
         request.headers_mut().insert("grpc-timeout", timeout);
         self.unary(request, message).await
+    }
+
+    /// Lists a page of the inbox.
+    pub async fn list_conversations(&self, message: Bytes) -> Result<Bytes, Status> {
+        self.unary(self.list_conversations.clone(), message).await
+    }
+
+    /// Searches conversations.
+    pub async fn search_conversations(&self, message: Bytes) -> Result<Bytes, Status> {
+        self.unary(self.search_conversations.clone(), message).await
     }
 
     async fn unary(&self, request: Request<()>, message: Bytes) -> Result<Bytes, Status> {

@@ -1,24 +1,28 @@
-//! Q1: a page of the inbox among many conversations. Baseline: the same rows by hand-written SQL. `Q1_page_1000` is page 1,000;
-//! its baseline is page 1.
+//! Q1: a page of the inbox among many conversations. Baseline: the same rows by hand-written SQL ([`inbox_baseline`]). `Q1_1000` is
+//! page 1,000; its baseline is page 1.
 
 use std::time::{Duration, Instant};
 
+use frontdesk_bench::raw::Connection;
 use frontdesk_proto::conversation::v1::{
-    AssigneeFilter, ConversationStatus, ListConversationsRequest,
+    AssigneeFilter, ConversationStatus, ListConversationsRequest, ListConversationsResponse,
     assignee_filter::{Assignee, Me, Unassigned},
 };
-use sea_orm::sqlx::{self, PgConnection};
+use prost::{Message, bytes::Bytes};
 
 use super::{Plan, print_round};
 use crate::{
-    deployment::{Deployment, Inbox},
+    deployment::Deployment,
     fixture::{self, ACCOUNT, AGENT, CHANNEL},
+    inbox_baseline::{self, Baseline},
     load::{LoadResult, nanoseconds_since},
     report::{Goal, Round, Row},
 };
 
 /// Number of rows of a page.
 pub(super) const PAGE: i32 = 50;
+/// Number of rows that are read for it.
+pub(super) const ROWS: usize = PAGE as usize + 1;
 
 /// A filter of the inbox, as the request and as the condition of the baseline.
 struct Filter {
@@ -75,97 +79,77 @@ pub async fn run(deployment: &Deployment, plan: Plan, conversations: u32) -> Vec
         deployment.execute(&statement).await;
     }
     deployment.mark_indexed().await;
-    let (mut inbox, mut database) = (deployment.inbox().await, deployment.database().await);
+    let mut baseline = Baseline::connect(deployment).await;
+    let inbox = deployment.client_of(deployment.address(), 1).await.connection(0);
     let mut rows = Vec::new();
     for filter in filters() {
-        let page = page_sql(&filter.condition);
-        list(&mut inbox, &filter.request, plan.warm_up).await;
-        select(&mut database, &page, plan.warm_up).await;
+        let conversations = conversations_sql(&filter.condition);
+        let (page, bare_page) = (inbox_baseline::rows(&conversations), inbox_baseline::bare_rows(&conversations));
+        list(&inbox, &filter.request, plan.warm_up).await;
+        baseline.select(&page, ROWS, plan.warm_up).await;
         let mut rounds = Vec::new();
         for number in 0..plan.rounds {
-            let baseline = select(&mut database, &page, plan.length).await;
-            let value = list(&mut inbox, &filter.request, plan.length).await;
-            rounds.push(round(filter.name, number, &value, &baseline));
+            let bare = baseline.select_bare(&bare_page, ROWS, plan.length / 2).await;
+            let selected = baseline.select(&page, ROWS, plan.length).await;
+            let listed = list(&inbox, &filter.request, plan.length).await;
+            rounds.push(round(filter.name, number, &listed, &selected, Some(&bare)));
         }
         rows.push(Row { name: filter.name, what: filter.what, unit: "ms", goal: Goal::AtMost(2.0), rounds });
     }
-    rows.push(run_page_1000(&mut inbox, plan).await);
+    rows.push(run_page_1000(&inbox, plan).await);
     rows
 }
 
-async fn run_page_1000(inbox: &mut Inbox, plan: Plan) -> Row {
+async fn run_page_1000(inbox: &Connection, plan: Plan) -> Row {
     let first = ListConversationsRequest { page_size: PAGE, ..Default::default() };
     let mut last = first.clone();
     for _ in 1..1_000 {
-        last.page_token = inbox.list_conversations(last.clone()).await.unwrap().into_inner().next_page_token;
+        let page = inbox.list_conversations(last.encode_to_vec().into()).await.unwrap();
+        last.page_token = ListConversationsResponse::decode(page).unwrap().next_page_token;
         assert!(!last.page_token.is_empty(), "there are 1,000 pages");
     }
     let mut rounds = Vec::new();
     for number in 0..plan.rounds {
         let baseline = list(inbox, &first, plan.length).await;
         let value = list(inbox, &last, plan.length).await;
-        rounds.push(round("Q1_1000", number, &value, &baseline));
+        rounds.push(round("Q1_1000", number, &value, &baseline, None));
     }
     let what = "page 1,000 of the inbox; page 1";
     Row { name: "Q1_1000", what, unit: "ms", goal: Goal::AtMost(1.2), rounds }
 }
 
-pub(super) fn round(row: &str, number: usize, value: &LoadResult, baseline: &LoadResult) -> Round {
-    let round = Round {
-        value: value.latency(500),
-        baseline: baseline.latency(500),
-        more: vec![("p99_ms", value.latency(990)), ("baseline_p99_ms", baseline.latency(990))],
-    };
+/// `bare`: the bare rows, of which only the latency is shown.
+pub(super) fn round(
+    row: &str,
+    number: usize,
+    value: &LoadResult,
+    baseline: &LoadResult,
+    bare: Option<&LoadResult>,
+) -> Round {
+    let mut more = vec![("p99_ms", value.latency(990)), ("baseline_p99_ms", baseline.latency(990))];
+    more.extend(bare.map(|bare| ("bare_ms", bare.latency(500))));
+    let round = Round { value: value.latency(500), baseline: baseline.latency(500), more };
     print_round(row, number, &round);
     round
 }
 
-/// The page as the call returns it: each conversation with its newest message or comment, the names, and the number of entries that
-/// the agent has not read; and the row after it, which tells whether another page follows.
-fn page_sql(condition: &str) -> String {
-    rows_sql(&format!(
-        "SELECT * FROM conversations WHERE account_id = '{ACCOUNT}' AND {condition}
-            ORDER BY last_activity_at DESC, id DESC LIMIT {PAGE} + 1"
-    ))
-}
-
-/// The conversations that a statement selects, each with what a row of the inbox shows of it.
-pub(super) fn rows_sql(conversations: &str) -> String {
-    let is_written = r#"(content LIKE '{"type":"message",%' OR content LIKE '{"type":"comment",%')"#;
+/// The conversations of a page, and the one after it, which tells whether another page follows.
+fn conversations_sql(condition: &str) -> String {
     format!(
-        "SELECT conversation.*, entry.*, assignee.name, contact.name, mark.sequence, unread.count
-        FROM ({conversations}) AS conversation
-        LEFT JOIN LATERAL (SELECT * FROM entries WHERE conversation_id = conversation.id AND {is_written}
-            ORDER BY sequence DESC LIMIT 1) AS entry ON true
-        LEFT JOIN agents AS assignee ON assignee.account_id = conversation.account_id AND assignee.id = conversation.assignee_id
-        LEFT JOIN contacts AS contact ON contact.id = conversation.contact_id
-        LEFT JOIN read_marks AS mark ON mark.account_id = conversation.account_id AND mark.agent_id = '{AGENT}'
-            AND mark.conversation_id = conversation.id
-        LEFT JOIN LATERAL (SELECT count(*) FROM (SELECT 1 FROM entries WHERE conversation_id = conversation.id
-            AND sequence > coalesce(mark.sequence, 0) AND {is_written}
-            AND NOT (author_kind = 'AGENT' AND author_id = '{AGENT}') LIMIT 100) AS counted) AS unread ON true"
+        "SELECT * FROM conversations WHERE account_id = '{ACCOUNT}' AND {condition}
+            ORDER BY last_activity_at DESC, id DESC LIMIT {ROWS}"
     )
 }
 
-async fn list(inbox: &mut Inbox, request: &ListConversationsRequest, length: Duration) -> LoadResult {
+/// Lists the page again and again. Its rows are counted after the response has arrived.
+async fn list(inbox: &Connection, request: &ListConversationsRequest, length: Duration) -> LoadResult {
+    let request: Bytes = request.encode_to_vec().into();
     let (began, mut latencies) = (Instant::now(), Vec::new());
     while began.elapsed() < length {
         let sent = Instant::now();
-        let listed = inbox.list_conversations(request.clone()).await.unwrap().into_inner();
+        let listed = inbox.list_conversations(request.clone()).await.unwrap();
         latencies.push(nanoseconds_since(sent));
-        assert_eq!(listed.rows.len(), PAGE as usize);
-    }
-    LoadResult::new(began.elapsed(), latencies)
-}
-
-/// Selects the rows again and again.
-pub(super) async fn select(database: &mut PgConnection, sql: &str, length: Duration) -> LoadResult {
-    let (began, mut latencies) = (Instant::now(), Vec::new());
-    while began.elapsed() < length {
-        let sent = Instant::now();
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).fetch_all(&mut *database).await.unwrap();
-        latencies.push(nanoseconds_since(sent));
-        assert_eq!(rows.len(), PAGE as usize + 1);
+        assert_eq!(ListConversationsResponse::decode(listed).unwrap().rows.len(), PAGE as usize);
     }
     LoadResult::new(began.elapsed(), latencies)
 }

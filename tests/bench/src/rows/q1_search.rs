@@ -2,15 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use frontdesk_proto::conversation::v1::SearchConversationsRequest;
+use frontdesk_bench::raw::Connection;
+use frontdesk_proto::conversation::v1::{SearchConversationsRequest, SearchConversationsResponse};
+use prost::{Message, bytes::Bytes};
 
 use super::{
     Plan,
-    q1_inbox_page::{PAGE, round, rows_sql, select},
+    q1_inbox_page::{PAGE, ROWS, round},
 };
 use crate::{
-    deployment::{Deployment, Inbox},
+    deployment::Deployment,
     fixture::ACCOUNT,
+    inbox_baseline::{self, Baseline},
     indexed::{self, UNSPACED, bytes, pairs},
     load::{LoadResult, nanoseconds_since},
     report::{Goal, Row},
@@ -58,17 +61,19 @@ pub async fn run(deployment: &Deployment, plan: Plan, conversations: u32) -> Vec
     for statement in indexed::conversations(conversations).statements() {
         deployment.execute(&statement).await;
     }
-    let (mut inbox, mut database) = (deployment.inbox().await, deployment.database().await);
+    let mut baseline = Baseline::connect(deployment).await;
+    let inbox = deployment.client_of(deployment.address(), 1).await.connection(0);
     let mut rows = Vec::new();
     for Search { name, what, query, words } in searches() {
-        let page = page_sql(&words);
-        find(&mut inbox, query, plan.warm_up).await;
-        select(&mut database, &page, plan.warm_up).await;
+        let (page, bare_page) = (page_sql(&words, inbox_baseline::rows), page_sql(&words, inbox_baseline::bare_rows));
+        find(&inbox, query, plan.warm_up).await;
+        baseline.select(&page, ROWS, plan.warm_up).await;
         let mut rounds = Vec::new();
         for number in 0..plan.rounds {
-            let baseline = select(&mut database, &page, plan.length).await;
-            let value = find(&mut inbox, query, plan.length).await;
-            rounds.push(round(name, number, &value, &baseline));
+            let bare = baseline.select_bare(&bare_page, ROWS, plan.length / 2).await;
+            let selected = baseline.select(&page, ROWS, plan.length).await;
+            let found = find(&inbox, query, plan.length).await;
+            rounds.push(round(name, number, &found, &selected, Some(&bare)));
         }
         rows.push(Row { name, what, unit: "ms", goal: Goal::AtMost(2.0), rounds });
     }
@@ -76,8 +81,8 @@ pub async fn run(deployment: &Deployment, plan: Plan, conversations: u32) -> Vec
 }
 
 /// The page as the call returns it: the conversations that started latest, as the inbox shows them, each with the contents of the newest
-/// entries that match; and the row after it, which tells whether another page follows.
-fn page_sql(words: &[String]) -> String {
+/// entries that match; and the row after it, which tells whether another page follows. `rows`: selects what the inbox shows of conversations.
+fn page_sql(words: &[String], rows: impl Fn(&str) -> String) -> String {
     let (first, others) = words.split_first().unwrap();
     let has = |word: &String| {
         format!(
@@ -100,18 +105,19 @@ fn page_sql(words: &[String]) -> String {
         {rows}",
         word = bytes(first),
         has_others = has_others.join(" "),
-        rows = rows_sql(conversations),
+        rows = rows(conversations),
     )
 }
 
-async fn find(inbox: &mut Inbox, query: &str, length: Duration) -> LoadResult {
+async fn find(inbox: &Connection, query: &str, length: Duration) -> LoadResult {
     let request = SearchConversationsRequest { query: query.to_owned(), page_size: PAGE, ..Default::default() };
+    let request: Bytes = request.encode_to_vec().into();
     let (began, mut latencies) = (Instant::now(), Vec::new());
     while began.elapsed() < length {
         let sent = Instant::now();
-        let found = inbox.search_conversations(request.clone()).await.unwrap().into_inner();
+        let found = inbox.search_conversations(request.clone()).await.unwrap();
         latencies.push(nanoseconds_since(sent));
-        assert_eq!(found.matches.len(), PAGE as usize);
+        assert_eq!(SearchConversationsResponse::decode(found).unwrap().matches.len(), PAGE as usize);
     }
     LoadResult::new(began.elapsed(), latencies)
 }
