@@ -4,7 +4,9 @@ use frontdesk_clock::Time;
 use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait, QueryOrder, QuerySelect,
-    QueryTrait, Select, entity::prelude::*, sea_query::ExprTrait,
+    QueryTrait, Select,
+    entity::prelude::*,
+    sea_query::{ExprTrait, SubQueryStatement},
 };
 
 use super::{
@@ -131,12 +133,18 @@ pub(crate) async fn list_accounts<C: ConnectionTrait>(db: &C) -> Result<Vec<Acco
 /// earlier one of its aggregate is not due.
 pub(crate) async fn list_due<C: ConnectionTrait>(db: &C, now: Time) -> Result<Vec<DueEndpoint>, DbErr> {
     let due = webhook_delivery::Entity::find()
+        .select_only()
+        .column(webhook_delivery::Column::DueAt)
         .filter(
             Expr::col((webhook_delivery::Entity, webhook_delivery::Column::EndpointId)).equals((Entity, Column::Id)),
         )
         .filter(webhook_delivery::Column::Status.eq(WebhookDeliveryStatus::Queued.as_str()))
         .filter(webhook_delivery::Column::DueAt.lte(now))
-        .filter(Condition::any().add(Column::Ordered.eq(false)).add(Expr::cust(IS_NEXT)));
+        .filter(Condition::any().add(Column::Ordered.eq(false)).add(Expr::cust(IS_NEXT)))
+        .order_by_asc(webhook_delivery::Column::DueAt)
+        .limit(1);
+    // Not EXISTS, of which PostgreSQL makes a join that reads all deliveries that wait.
+    let first_due = Expr::from(SubQueryStatement::SelectStatement(due.into_query()));
     let rows: Vec<(Uuid, Option<Time>)> = Entity::find()
         .select_only()
         .column(Column::Id)
@@ -145,7 +153,7 @@ pub(crate) async fn list_due<C: ConnectionTrait>(db: &C, now: Time) -> Result<Ve
         .filter(Expr::col((Entity, Column::Enabled)))
         .filter(Column::DeletedAt.is_null())
         .filter(Column::AccountId.not_in_subquery(frontdesk_db::accounts_not_in_use()))
-        .filter(Expr::exists(due.into_query()))
+        .filter(first_due.is_not_null())
         .into_tuple()
         .all(db)
         .await?;
