@@ -1,7 +1,7 @@
 //! Logs, traces and metrics, and trace propagation where there is no call: through an outbox row and an event.
 //!
-//! Logs go to standard error. Spans are exported by OTLP when an endpoint is set. Neither contains the text of a message, an
-//! address or a token. Start reading at [`start`].
+//! Logs go to standard error. Spans and metrics are exported by OTLP when an endpoint is set; metrics can also be read in the Prometheus
+//! text format. None contains the text of a message, an address or a token. Start reading at [`start`].
 
 mod metrics;
 
@@ -12,14 +12,16 @@ use opentelemetry::{
     propagation::{Extractor, Injector},
     trace::TracerProvider,
 };
-use opentelemetry_otlp::WithExportConfig;
-use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
+use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig};
+use opentelemetry_sdk::{
+    Resource, metrics::SdkMeterProvider, propagation::TraceContextPropagator, trace::SdkTracerProvider,
+};
 use serde::{Deserialize, Serialize};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
 
-pub use metrics::{meter, metrics_text};
+pub use metrics::{MeasuredGauge, meter, metrics_text};
 
 /// The format of logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +46,7 @@ impl TryFrom<String> for LogFormat {
     }
 }
 
-/// Which logs are written, and where traces go.
+/// Which logs are written, and where traces and metrics go.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetrySettings {
@@ -52,7 +54,7 @@ pub struct TelemetrySettings {
     pub log: String,
     /// The format of logs.
     pub log_format: LogFormat,
-    /// OTLP endpoint (gRPC) for traces, such as `http://localhost:4317`. Empty: none.
+    /// OTLP endpoint (gRPC) for traces and metrics, such as `http://localhost:4317`. Empty: none.
     pub otlp_endpoint: String,
 }
 
@@ -68,30 +70,33 @@ impl Default for TelemetrySettings {
 
 /// How long an export may take.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long exporting the last spans at the shutdown may take.
+/// How long exporting the last spans and metrics at the shutdown may take.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The running export of spans; [`Telemetry::shutdown`] flushes and ends it.
-pub struct Telemetry(Option<SdkTracerProvider>);
+/// The running export of spans and metrics; [`Telemetry::shutdown`] flushes and ends it.
+pub struct Telemetry {
+    spans: SdkTracerProvider,
+    metrics: SdkMeterProvider,
+}
 
-/// Starts logs and traces for the whole process. A second call in a process has no effect on logs.
+/// Starts logs, traces and metrics for the whole process, within its runtime. A second call in a process has no effect on logs and metrics.
 pub fn start(settings: &TelemetrySettings) -> Result<Telemetry, Box<dyn std::error::Error + Send + Sync>> {
     global::set_text_map_propagator(TraceContextPropagator::new());
     let filter = EnvFilter::try_new(&settings.log).map_err(|error| {
         format!("telemetry.log = {:?} must be a filter such as info,frontdesk=debug: {error}", settings.log)
     })?;
-    let provider = if settings.otlp_endpoint.is_empty() {
+    let endpoint = settings.otlp_endpoint.as_str();
+    // Its error would quote the address, which may contain a password.
+    let unusable = "telemetry.otlp_endpoint must be an address such as http://localhost:4317";
+    let (provider, metrics) = if endpoint.is_empty() {
         // Trace ids exist also without an export, so that one can be quoted from a log.
-        SdkTracerProvider::builder().build()
+        (SdkTracerProvider::builder().build(), metrics::start(None))
     } else {
-        let exporter = opentelemetry_otlp::SpanExporter::builder()
-            .with_tonic()
-            .with_endpoint(&settings.otlp_endpoint)
-            .with_timeout(EXPORT_TIMEOUT)
-            .build()
-            // The error would quote the address, which may contain a password.
-            .map_err(|_| "telemetry.otlp_endpoint must be an address such as http://localhost:4317")?;
-        SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource()).build()
+        let spans = SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT);
+        let metrics = MetricExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT);
+        let (spans, metrics) = (spans.build().map_err(|_| unusable)?, metrics.build().map_err(|_| unusable)?);
+        let provider = SdkTracerProvider::builder().with_batch_exporter(spans).with_resource(resource()).build();
+        (provider, metrics::start(Some(metrics)))
     };
     // Without this filter the spans of the exporter's own transport would be exported, without end.
     let own_spans = filter_fn(|metadata| metadata.target().starts_with("frontdesk"));
@@ -107,7 +112,7 @@ pub fn start(settings: &TelemetrySettings) -> Result<Telemetry, Box<dyn std::err
     };
     // Fails only when there is a subscriber already, as in tests that start several servers.
     let _ = tracing_subscriber::registry().with(spans).with(logs).try_init();
-    Ok(Telemetry(Some(provider)))
+    Ok(Telemetry { spans: provider, metrics })
 }
 
 /// What the process is called in traces and metrics.
@@ -116,19 +121,19 @@ fn resource() -> Resource {
 }
 
 impl Telemetry {
-    /// Exports the remaining spans, for at most 3 s, and ends the export.
-    pub async fn shutdown(mut self) {
-        if let Some(provider) = self.0.take() {
-            // Blocking a worker of the runtime can deadlock with the calls of the exporter.
-            let _ = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT)).await;
-        }
+    /// Exports the remaining spans and the metrics, for at most 3 s, and ends the export of spans.
+    pub async fn shutdown(self) {
+        let Self { spans, metrics } = self;
+        // Blocking a worker of the runtime can deadlock with the calls of the exporters.
+        let spans = tokio::task::spawn_blocking(move || spans.shutdown_with_timeout(SHUTDOWN_TIMEOUT));
+        let metrics = tokio::task::spawn_blocking(move || metrics.force_flush());
+        let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, async { tokio::join!(spans, metrics) }).await;
     }
 
     /// Exports the spans that have ended.
     pub async fn flush(&self) {
-        if let Some(provider) = self.0.clone() {
-            let _ = tokio::task::spawn_blocking(move || provider.force_flush()).await;
-        }
+        let spans = self.spans.clone();
+        let _ = tokio::task::spawn_blocking(move || spans.force_flush()).await;
     }
 }
 
