@@ -154,6 +154,11 @@ impl ApiError {
         self
     }
 
+    /// The reason of its `google.rpc.ErrorInfo`.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
     /// Says when to retry.
     pub fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);

@@ -30,14 +30,14 @@ const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A refused call.
 pub(super) struct Rejection {
-    status: Status,
+    pub(super) error: ApiError,
     /// The caller, when the refusal belongs in the audit log.
     audited: Option<Caller>,
 }
 
 impl From<ApiError> for Rejection {
     fn from(error: ApiError) -> Self {
-        Self { status: error.into(), audited: None }
+        Self { error, audited: None }
     }
 }
 
@@ -65,7 +65,7 @@ impl Admission {
         let deadlines = self.deadlines(&head.headers, &caller);
         if !access.serves_ended_accounts() {
             let in_use = self.check_account(&caller, head.uri.path(), deadlines.answer).await;
-            in_use.map_err(|error| Rejection { status: error.into(), audited: audited.clone() })?;
+            in_use.map_err(|error| Rejection { error, audited: audited.clone() })?;
         }
         let unread = match &peer {
             Some(peer) if !access.streams() => self.limiter.answer_permit(&caller, peer)?,
@@ -77,7 +77,7 @@ impl Admission {
         let body = tokio::time::timeout_at(body_deadline, read_unary_body(body, limit)).await;
         let body = match body.unwrap_or_else(|_| Err(deadline_exceeded())) {
             Ok(body) => body,
-            Err(error) => return Err(Rejection { status: error.into(), audited }),
+            Err(error) => return Err(Rejection { error, audited }),
         };
         let (permit, stream) = match access.streams() {
             false => (self.limiter.acquire_call(&caller)?, None),
@@ -106,7 +106,7 @@ impl Admission {
             if access.lacks_permission(&caller) {
                 error = error.with("permission", access.permission());
             }
-            Rejection { status: error.into(), audited: access.audited().then(|| caller.clone()) }
+            Rejection { error, audited: access.audited().then(|| caller.clone()) }
         })?;
         apply_on_behalf_of(&mut caller, &head.headers)?;
         Ok(caller)
@@ -145,7 +145,8 @@ impl Admission {
         path: String,
         span: tracing::Span,
     ) -> Response<Body> {
-        let Rejection { status, audited } = rejection;
+        let Rejection { error, audited } = rejection;
+        let status = Status::from(error);
         if let Some(caller) = audited {
             let recorded = status.clone();
             let record = async move { self.audit.record_rejection(&caller, &path, &recorded).await };

@@ -15,7 +15,7 @@ use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use super::{layer::undecodable_as_invalid_argument, request_body::PREFIX_SIZE};
+use super::{code_name::code_name, layer::undecodable_as_invalid_argument, request_body::PREFIX_SIZE};
 
 /// Records the calls of audited methods.
 pub struct AuditLayer {
@@ -115,7 +115,7 @@ async fn read_outcome(
     let status = trailers.as_ref().and_then(Status::from_header_map);
     let created = ids(message, &bytes);
     let body = Full::new(bytes).with_trailers(std::future::ready(trailers.map(Ok)));
-    let outcome = status.map_or_else(|| code_name(Code::Unknown), |status| outcome(&status));
+    let outcome = status.map_or_else(|| code_name(Code::Unknown).to_owned(), |status| outcome(&status));
     (Response::from_parts(head, Body::new(body)), outcome, created)
 }
 
@@ -145,20 +145,8 @@ fn outcome(status: &Status) -> String {
     let code = code_name(status.code());
     match status.get_details_error_info() {
         Some(info) if !info.reason.is_empty() => format!("{code} {}", info.reason),
-        _ => code,
+        _ => code.to_owned(),
     }
-}
-
-/// The name of a code in gRPC: `FAILED_PRECONDITION`.
-fn code_name(code: Code) -> String {
-    let mut name = String::new();
-    for char in format!("{code:?}").chars() {
-        if char.is_ascii_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(char.to_ascii_uppercase());
-    }
-    name
 }
 
 #[cfg(test)]
@@ -212,10 +200,7 @@ mod tests {
 
     #[test]
     fn outcomes_are_the_names_of_codes_and_reasons() {
-        assert_eq!(
-            (code_name(Code::Ok), code_name(Code::FailedPrecondition)),
-            ("OK".into(), "FAILED_PRECONDITION".into())
-        );
+        assert_eq!((code_name(Code::Ok), code_name(Code::FailedPrecondition)), ("OK", "FAILED_PRECONDITION"));
         let error = ApiError::shared(Code::PermissionDenied, Reason::NotPermitted, "no");
         assert_eq!(outcome(&error.into()), "PERMISSION_DENIED NOT_PERMITTED");
         assert_eq!(outcome(&Status::unimplemented("")), "UNIMPLEMENTED");

@@ -67,6 +67,11 @@ impl ConcurrencyLimits {
         }
     }
 
+    /// Numbers of calls in progress, and of those of visitors, as they change.
+    pub(super) fn in_progress(&self) -> [Arc<AtomicUsize>; 2] {
+        [self.calls.clone(), self.visitor_calls.clone()]
+    }
+
     /// Whether the next call would be refused.
     pub(super) fn is_exhausted(&self) -> bool {
         let (calls, arriving) = (self.calls.load(Ordering::Relaxed), self.arriving.load(Ordering::Relaxed));

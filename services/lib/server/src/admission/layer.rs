@@ -26,6 +26,7 @@ use super::{
     Admission, Method,
     admit::{AdmittedCall, deadline_exceeded},
     answer_body::bound_answer,
+    call_metrics::CallTimer,
     complete_on_drop::CompleteOnDrop,
     concurrency::CallPermit,
     deadlines::deadlines,
@@ -34,6 +35,9 @@ use super::{
     transport_errors::refuse_other_protocols,
 };
 use crate::PeerInfo;
+
+/// The reason of calls that are refused before authentication.
+const OVERLOADED: &str = "OVERLOADED";
 
 /// Puts [`Admission`] before every service of a server.
 #[derive(Clone)]
@@ -75,18 +79,26 @@ where
             return Box::pin(std::future::ready(Ok(response)));
         }
         let path = request.uri().path().to_owned();
-        let limiter = &self.admission.limiter;
+        let (limiter, metrics) = (&self.admission.limiter, &self.admission.metrics);
         let (takes_permit, is_refused) = match self.admission.method(&path) {
             Some(Method::Declared(access)) if access.streams() => (false, false),
             Some(Method::Declared(_)) => (true, limiter.is_overloaded()),
             Some(Method::Open(method)) => (false, !limiter.has_permit(method)),
-            None => return Box::pin(std::future::ready(Ok(self.admission.unimplemented(&path).into_http()))),
+            None => {
+                let response = self.admission.unimplemented(&path).into_http();
+                metrics.begin(None).end(response.headers());
+                return Box::pin(std::future::ready(Ok(response)));
+            }
         };
+        let timer = metrics.begin(Some(path.as_str()));
         // An overloaded process refuses before any other work. Calls with the header of services pass: whether the caller is a
         // service is verified below, and if it is not, acquiring a permit refuses the call.
         let may_be_nested = request.headers().contains_key(ACCOUNT_HEADER);
         if is_refused && !may_be_nested {
-            return Box::pin(std::future::ready(Ok(self.admission.limiter.overloaded_response())));
+            let response = limiter.overloaded_response();
+            metrics.count_rejection(OVERLOADED);
+            timer.end(response.headers());
+            return Box::pin(std::future::ready(Ok(response)));
         }
         let span = tracing::info_span!("rpc", rpc.system.name = "grpc", rpc.method = %path.trim_start_matches('/'));
         if let Some(parent) = request.headers().get("traceparent").and_then(|value| value.to_str().ok()) {
@@ -98,7 +110,7 @@ where
         let is_authenticated = peer.is_some_and(|peer| peer.is_authenticated.load(Ordering::Relaxed));
         let is_counted = takes_permit && is_authenticated && !may_be_nested;
         let arriving = is_counted.then(|| limiter.count_arriving_call());
-        let call = admit_and_answer(self.admission.clone(), inner, request, path, span);
+        let call = admit_and_answer(self.admission.clone(), inner, request, path, span, timer);
         Box::pin(run_in_turn(call, arriving))
     }
 }
@@ -117,6 +129,7 @@ async fn admit_and_answer<S>(
     request: Request<Body>,
     path: String,
     span: tracing::Span,
+    timer: CallTimer,
 ) -> Result<Response<Body>, Infallible>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send + 'static,
@@ -124,12 +137,17 @@ where
 {
     let access = match admission.method(&path) {
         Some(Method::Declared(access)) => access,
-        Some(Method::Open(method)) => return Ok(answer_open(&admission, method, inner, request, span).await),
+        Some(Method::Open(method)) => return Ok(answer_open(&admission, method, inner, request, span, timer).await),
         None => return Ok(admission.unimplemented(&path).into_http()),
     };
     let call = match admission.admit(access, request).await {
         Ok(call) => call,
-        Err(rejection) => return Ok(admission.clone().reject(rejection, path, span).await),
+        Err(rejection) => {
+            admission.metrics.count_rejection(rejection.error.reason());
+            let response = admission.clone().reject(rejection, path, span).await;
+            timer.end(response.headers());
+            return Ok(response);
+        }
     };
     let AdmittedCall { request, audited, deadlines, permit, stream, unread, peer } = call;
     let audit = admission.clone();
@@ -143,8 +161,12 @@ where
     };
     let response = answer(deadlines, handler, span).await;
     Ok(match stream {
-        None => bound_answer(response, &admission.limiter, unread, peer),
-        stream => hold_stream_permit(response, stream, deadlines, peer),
+        None => {
+            let response = bound_answer(response, &admission.limiter, unread, peer);
+            timer.end(response.headers());
+            response
+        }
+        Some(permit) => hold_stream_permit(response, permit, deadlines, peer, timer),
     })
 }
 
@@ -155,26 +177,34 @@ async fn answer_open<S>(
     mut inner: S,
     request: Request<Body>,
     span: tracing::Span,
+    timer: CallTimer,
 ) -> Response<Body>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send + 'static,
     S::Future: Send + 'static,
 {
     let deadlines = deadlines(request.headers(), None);
-    match admission.admit_open(method, request, deadlines).await {
+    let response = match admission.admit_open(method, request, deadlines).await {
         Ok(call) => {
             let (request, held) = call.split();
-            if method == OpenMethod::CheckHealth {
-                return answer(deadlines, inner.call(request), span).await;
-            }
-            // Streams write nothing, so that they need no task that completes when their client disconnects.
-            match tokio::time::timeout_at(deadlines.answer, inner.call(request).instrument(span)).await {
-                Ok(Ok(response)) => held.hold(response),
-                Err(_) => Status::from(deadline_exceeded()).into_http(),
+            match held {
+                None => answer(deadlines, inner.call(request), span).await,
+                // Streams write nothing, so that they need no task that completes when their client disconnects.
+                Some(held) => {
+                    match tokio::time::timeout_at(deadlines.answer, inner.call(request).instrument(span)).await {
+                        Ok(Ok(response)) => return held.hold(response, timer),
+                        Err(_) => Status::from(deadline_exceeded()).into_http(),
+                    }
+                }
             }
         }
-        Err(error) => Status::from(error).into_http(),
-    }
+        Err(error) => {
+            admission.metrics.count_rejection(error.reason());
+            Status::from(error).into_http()
+        }
+    };
+    timer.end(response.headers());
+    response
 }
 
 /// The handler's response, or DEADLINE_EXCEEDED. A caller that disconnects drops this future but not the handler: a write that has

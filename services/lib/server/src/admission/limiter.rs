@@ -11,6 +11,7 @@ use frontdesk_api::ApiError;
 use frontdesk_auth::{Caller, CallerKind};
 use frontdesk_proto::error::v1::Reason;
 use http::{HeaderMap, Response};
+use opentelemetry::KeyValue;
 use rand::Rng;
 use tonic::{Code, Status, body::Body};
 
@@ -83,6 +84,50 @@ impl Limiter {
             overloaded_count: AtomicUsize::new(0),
             rate_limited_count: AtomicUsize::new(0),
         }
+    }
+
+    /// Shows in the metrics how many permits are held of each resource, and their maxima.
+    pub(super) fn observe_permits(&self) {
+        let [calls, visitor_calls] = self.concurrency.in_progress();
+        let pools = [
+            ("streams", self.streams.clone()),
+            ("health_watches", self.health_watches.clone()),
+            ("reflection_streams", self.reflection_streams.clone()),
+            ("request_bytes", self.requests.clone()),
+            ("answer_bytes", self.answers.clone()),
+        ];
+        let calls = [
+            ("calls", calls, self.settings.in_flight),
+            ("visitor_calls", visitor_calls, self.settings.max_visitor_calls()),
+        ];
+        let of = |resource: &'static str| [KeyValue::new("resource", resource)];
+        let maxima: Vec<(&'static str, usize)> = calls
+            .iter()
+            .map(|(resource, _, max)| (*resource, *max))
+            .chain(pools.iter().map(|(resource, pool)| (*resource, pool.max())))
+            .collect();
+        let meter = frontdesk_telemetry::meter();
+        let _held = meter
+            .u64_observable_gauge("frontdesk.permits.held")
+            .with_description("Permits that calls and streams hold, by resource; bytes where its name says")
+            .with_callback(move |observer| {
+                for &(resource, ref held, _) in &calls {
+                    observer.observe(held.load(Ordering::Relaxed) as u64, &of(resource));
+                }
+                for &(resource, ref pool) in &pools {
+                    observer.observe(pool.held() as u64, &of(resource));
+                }
+            })
+            .build();
+        let _max = meter
+            .u64_observable_gauge("frontdesk.permits.max")
+            .with_description("Maximum number of permits, by resource, from the limits of the settings")
+            .with_callback(move |observer| {
+                for &(resource, max) in &maxima {
+                    observer.observe(max as u64, &of(resource));
+                }
+            })
+            .build();
     }
 
     /// Whether the next call would be refused.

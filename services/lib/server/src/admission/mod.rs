@@ -4,6 +4,8 @@ mod admit;
 mod answer_body;
 mod audit;
 mod authentication;
+mod call_metrics;
+mod code_name;
 mod complete_on_drop;
 mod concurrency;
 mod deadlines;
@@ -29,7 +31,7 @@ pub use self::{
     layer::{CallLayer, CallService},
     limits::{LimitError, LimitSettings},
 };
-use self::{limiter::Limiter, open_methods::OpenMethod};
+use self::{call_metrics::CallMetrics, limiter::Limiter, open_methods::OpenMethod};
 
 /// Interval between writes of the numbers of refusals.
 const AUDIT_INTERVAL: Duration = Duration::from_secs(10);
@@ -41,6 +43,7 @@ pub struct Admission {
     audit: AuditLayer,
     clock: Clock,
     limiter: Limiter,
+    metrics: CallMetrics,
     /// The full name of each gRPC service, with the database that knows which accounts are in use.
     accounts: Vec<(&'static str, Db)>,
 }
@@ -63,7 +66,8 @@ impl Admission {
         limits: &LimitSettings,
         clock: &Clock,
     ) -> Self {
-        Self { identity, access, audit, clock: clock.clone(), limiter: Limiter::new(limits), accounts: Vec::new() }
+        let (limiter, metrics) = (Limiter::new(limits), CallMetrics::new());
+        Self { identity, access, audit, clock: clock.clone(), limiter, metrics, accounts: Vec::new() }
     }
 
     /// Refuses calls of accounts that are not in use. `accounts`: the full name of each gRPC service, with the database that is asked.
@@ -89,8 +93,10 @@ impl Admission {
         self.limiter.check_http_request(address)
     }
 
-    /// Reports refused calls and frees memory, once a minute, and writes the numbers of refusals to the audit log; never returns.
+    /// Shows the permits that are held in the metrics, reports refused calls and frees memory, once a minute, and writes the numbers of
+    /// refusals to the audit log; never returns.
     pub(crate) async fn maintain(&self) {
+        self.limiter.observe_permits();
         let write_counts = async {
             loop {
                 tokio::time::sleep(AUDIT_INTERVAL).await;

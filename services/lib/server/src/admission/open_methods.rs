@@ -21,6 +21,7 @@ use tonic::{Code, Status, body::Body};
 use super::{
     Admission,
     admit::{REQUEST_TIMEOUT, deadline_exceeded},
+    call_metrics::CallTimer,
     pool::Permit,
     request_body::{RequestLimit, read_unary_body},
     stream_permit::hold_stream_permit,
@@ -105,30 +106,28 @@ async fn read_health_request(body: Body, deadlines: &CallDeadlines) -> Result<Bo
     Ok(Body::new(Full::new(read.bytes)))
 }
 
-/// What an open call holds until its answer is read.
-pub(super) struct OpenAnswer {
-    stream: Option<Permit>,
+/// What the stream of an open call holds until it has ended.
+pub(super) struct OpenStream {
+    permit: Permit,
     deadlines: CallDeadlines,
     peer: Option<PeerInfo>,
 }
 
 impl OpenCall {
-    pub(super) fn split(self) -> (Request<Body>, OpenAnswer) {
+    /// The request, and what its stream holds. None: its answer is no stream.
+    pub(super) fn split(self) -> (Request<Body>, Option<OpenStream>) {
         let Self { request, deadlines, stream, peer } = self;
-        (request, OpenAnswer { stream, deadlines, peer })
+        (request, stream.map(|permit| OpenStream { permit, deadlines, peer }))
     }
 }
 
-impl OpenAnswer {
-    /// Ends a stream at its deadline, and holds its permit until then.
-    pub(super) fn hold(self, response: Response<Body>) -> Response<Body> {
-        let Self { stream, deadlines, peer } = self;
-        if stream.is_none() {
-            return response;
-        }
+impl OpenStream {
+    /// Ends the stream at its deadline, and holds its permit until then.
+    pub(super) fn hold(self, response: Response<Body>, timer: CallTimer) -> Response<Body> {
+        let Self { permit, deadlines, peer } = self;
         let (end, reason) = (deadlines.stream, deadlines.stream_end);
         let response = response.map(|body| Body::new(EndingBody::new(body, end, Some(reason))));
-        hold_stream_permit(response, stream, deadlines, peer)
+        hold_stream_permit(response, permit, deadlines, peer, timer)
     }
 }
 

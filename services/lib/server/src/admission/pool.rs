@@ -56,8 +56,8 @@ pub(super) enum Resource {
     Answers,
 }
 
-/// A number of units that callers share.
-#[derive(Debug)]
+/// A number of units that callers share. Clones share them.
+#[derive(Clone, Debug)]
 pub(super) struct Pool {
     resource: Resource,
     max: usize,
@@ -92,8 +92,17 @@ impl Pool {
 
     /// Whether all units are held.
     pub(super) fn is_full(&self) -> bool {
+        self.held() >= self.max
+    }
+
+    /// Number of units that are held.
+    pub(super) fn held(&self) -> usize {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.get(&Holder::All).is_some_and(|held| *held >= self.max)
+        held.get(&Holder::All).copied().unwrap_or(0)
+    }
+
+    pub(super) fn max(&self) -> usize {
+        self.max
     }
 
     /// A permit without units for these holders, each with its maximum.

@@ -14,7 +14,7 @@ use http_body::{Frame, SizeHint};
 use tokio::{sync::oneshot, time::Instant};
 use tonic::{Status, body::Body};
 
-use super::pool::Permit;
+use super::{call_metrics::CallTimer, pool::Permit};
 use crate::{PeerInfo, listener::reset_when};
 
 /// How long after a stream's end, or after an answer, the client may take to read it.
@@ -23,14 +23,17 @@ pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// again before receives the rest and a status with the cursor. A reset has neither.
 const UNREAD_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// Releases the permit when the last message of the stream is sent, the client stops reading, or the client has not read for too long.
+/// Releases the permit, and records the duration, when the last message of the stream is sent, the client stops reading, or the client has
+/// not read for too long.
 pub(super) fn hold_stream_permit(
     response: Response<Body>,
-    permit: Option<Permit>,
+    permit: Permit,
     deadlines: CallDeadlines,
     peer: Option<PeerInfo>,
+    mut timer: CallTimer,
 ) -> Response<Body> {
-    let Some(permit) = permit else { return response };
+    // Those of a stream that is refused have a status.
+    timer.note(response.headers());
     let unread = UnreadPart::default();
     let progress = ReadProgress {
         end: deadlines.stream + READ_TIMEOUT,
@@ -38,7 +41,7 @@ pub(super) fn hold_stream_permit(
         unread: unread.clone(),
     };
     let deadline = ReadDeadline::of_stream(progress, peer);
-    response.map(|body| Body::new(StreamBody { body, unread, _open: (permit, deadline) }))
+    response.map(|body| Body::new(StreamBody { body, unread, timer, _open: (permit, deadline) }))
 }
 
 /// Since when a part of a stream has waited for its client. None: none waits.
@@ -48,6 +51,7 @@ type UnreadPart = Arc<Mutex<Option<Instant>>>;
 struct StreamBody {
     body: Body,
     unread: UnreadPart,
+    timer: CallTimer,
     /// Dropped with the body.
     _open: (Permit, ReadDeadline),
 }
@@ -67,6 +71,11 @@ impl http_body::Body for StreamBody {
         // The transport asks for the next part once the client has room for the one before.
         let frame = Pin::new(&mut this.body).poll_frame(context);
         this.set_unread(frame.is_ready().then(Instant::now));
+        if let Poll::Ready(Some(Ok(frame))) = &frame
+            && let Some(trailers) = frame.trailers_ref()
+        {
+            this.timer.note(trailers);
+        }
         frame
     }
 
@@ -164,7 +173,10 @@ mod tests {
     use http_body_util::{BodyExt, Full};
 
     use super::*;
-    use crate::admission::pool::{Pool, Resource};
+    use crate::admission::{
+        call_metrics::CallMetrics,
+        pool::{Pool, Resource},
+    };
 
     /// Opens the only stream of the pool; it ends in ten seconds.
     fn open(pool: &Pool, peer: &PeerInfo) -> Response<Body> {
@@ -173,7 +185,7 @@ mod tests {
         let end = Instant::now() + Duration::from_secs(10);
         let deadlines = CallDeadlines { answer: end, stream: end, stream_end: StreamEndReason::MaxAge };
         let response = Response::new(Body::new(Full::new(Bytes::from_static(b"message"))));
-        hold_stream_permit(response, Some(permit), deadlines, Some(peer.clone()))
+        hold_stream_permit(response, permit, deadlines, Some(peer.clone()), CallMetrics::new().begin(None))
     }
 
     #[tokio::test(start_paused = true)]
@@ -206,7 +218,8 @@ mod tests {
         let messages = stream::iter([Bytes::from_static(b"one"), Bytes::from_static(b"two")]);
         let frames = messages.map(|message| Ok::<_, Status>(Frame::data(message))).chain(stream::pending());
         let response = Response::new(Body::new(http_body_util::StreamBody::new(frames)));
-        hold_stream_permit(response, Some(permit), deadlines, Some(peer.clone())).into_body()
+        let timer = CallMetrics::new().begin(None);
+        hold_stream_permit(response, permit, deadlines, Some(peer.clone()), timer).into_body()
     }
 
     #[tokio::test(start_paused = true)]
