@@ -10,6 +10,7 @@ use frontdesk_batches::Batches;
 use frontdesk_db::{AccountState, Db, DbErr};
 use frontdesk_proto::event::v1::Event;
 use frontdesk_telemetry::continue_trace;
+use opentelemetry::{KeyValue, metrics::Counter};
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::Instrument;
 
@@ -28,6 +29,11 @@ const COUNTED_FOR: Duration = Duration::from_secs(600);
 /// delay the others. More would wait for each other's locks, and hold up those who take them for other work.
 const MAX_CONCURRENT: usize = 16;
 
+/// The outcomes of attempts in the metrics.
+const HANDLED: &str = "handled";
+const RETRIED: &str = "retried";
+const DEAD_LETTER: &str = "dead_letter";
+
 /// A consumer, with the database that stores its dead letters.
 pub(crate) struct Subscription {
     pub(crate) consumer: Box<dyn Consumer>,
@@ -37,6 +43,7 @@ pub(crate) struct Subscription {
     batches: Batches<Event, bool>,
     /// Permits of the events that are handled one by one.
     alone: Semaphore,
+    attempts: Counter<u64>,
 }
 
 /// Number of attempts of each event, by its id, that ended with [`Outcome::Retry`] in this process, and when the last one ended. The
@@ -72,6 +79,14 @@ pub(crate) enum Verdict {
 impl Subscription {
     pub(crate) fn new(consumer: impl Consumer, dead_letters: Db) -> Arc<Self> {
         let types = consumer.types();
+        let attempts = frontdesk_telemetry::meter()
+            .u64_counter("frontdesk.bus.attempts")
+            .with_description("Attempts to handle an event, by consumer and outcome; a dead letter needs a person")
+            .build();
+        // From the start: an alert on an increase also sees the first dead letter.
+        for outcome in [HANDLED, RETRIED, DEAD_LETTER] {
+            attempts.add(0, &attributes(consumer.name(), outcome));
+        }
         Arc::new(Self {
             consumer: Box::new(consumer),
             types,
@@ -79,6 +94,7 @@ impl Subscription {
             failures: Failures::default(),
             batches: Batches::default(),
             alone: Semaphore::new(MAX_CONCURRENT),
+            attempts,
         })
     }
 
@@ -108,6 +124,7 @@ impl Subscription {
             Outcome::Ack => {
                 fail::fail_point!("event-handled", |_| std::process::abort());
                 self.failures.forget(&event.id);
+                self.count(HANDLED);
                 return Ok(Verdict::Ack);
             }
             Outcome::Unavailable(reason) => (delay_after(delivery), reason),
@@ -119,6 +136,7 @@ impl Subscription {
             },
             Outcome::DeadLetter(reason) => return self.give_up(event, reason, delivery).await,
         };
+        self.count(RETRIED);
         tracing::debug!(consumer = self.name(), event_type = event.r#type, delivery, reason, "retry");
         Ok(Verdict::Nack(delay))
     }
@@ -134,7 +152,13 @@ impl Subscription {
     pub(crate) async fn store_dead_letter(&self, event: &Event, reason: String, attempts: i32) -> Result<(), DbErr> {
         let (consumer, event_type, event_id) = (self.name(), &event.r#type, &event.id);
         tracing::error!(consumer, event_type, event_id, attempts, reason, "dead letter");
-        dead_letters::insert(&self.dead_letters, consumer, event, reason, attempts).await
+        dead_letters::insert(&self.dead_letters, consumer, event, reason, attempts).await?;
+        self.count(DEAD_LETTER);
+        Ok(())
+    }
+
+    fn count(&self, outcome: &'static str) {
+        self.attempts.add(1, &attributes(self.name(), outcome));
     }
 
     async fn handle(self: &Arc<Self>, event: &Event) -> Outcome {
@@ -180,6 +204,10 @@ impl Subscription {
         let Ok(account) = crate::event::account_id(event) else { return false };
         matches!(self.dead_letters.account_state(account).await, Ok(AccountState::Ended))
     }
+}
+
+fn attributes(consumer: &'static str, outcome: &'static str) -> [KeyValue; 2] {
+    [KeyValue::new("consumer", consumer), KeyValue::new("outcome", outcome)]
 }
 
 /// The delay after this number of attempts: 100 ms, 200 ms, 400 ms and on to [`MAX_DELAY`].
@@ -235,6 +263,13 @@ mod tests {
             assert!(delivery > DELIVERIES || (DELIVERIES - delivery) % 3 != 0 || delay <= MAX_LOCKED_DELAY);
         }
         assert_eq!(subscription.failures.count(&event.id), MAX_ATTEMPTS, "the next failure is the last one");
+        for (outcome, expected) in [(RETRIED, DELIVERIES + MAX_ATTEMPTS - 1), (HANDLED, 0), (DEAD_LETTER, 0)] {
+            let text = frontdesk_telemetry::metrics_text();
+            let labels = "frontdesk_bus_attempts_total{consumer=\"scripted\",";
+            let mut counters = text.lines().filter(|line| line.starts_with(labels));
+            let counter = counters.find(|line| line.contains(&format!("outcome=\"{outcome}\"")));
+            assert!(counter.is_some_and(|line| line.ends_with(&format!(" {expected}"))), "{outcome}: {text}");
+        }
     }
 
     #[test]

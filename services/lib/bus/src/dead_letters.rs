@@ -5,7 +5,7 @@ use frontdesk_db::{AccountId, Db, Sql};
 use frontdesk_proto::event::v1::Event;
 use prost::Message;
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 use uuid::Uuid;
@@ -85,6 +85,11 @@ pub(crate) async fn insert(db: &Db, consumer: &str, event: &Event, reason: Strin
         .to_owned();
     entity::Entity::insert(row).on_conflict(newer).exec_without_returning(tx.conn()).await?;
     tx.commit().await
+}
+
+/// Number of the dead letters of a service's database.
+pub async fn count_dead_letters(db: &Db) -> Result<u64, DbErr> {
+    entity::Entity::find().count(db.read()).await
 }
 
 /// The newest dead letters of a service's database, at most 1,000.

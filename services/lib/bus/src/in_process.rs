@@ -10,7 +10,9 @@ use std::{
 use frontdesk_clock::{Clock, Time};
 use frontdesk_db::{Db, Sql, hex, json_rows};
 use frontdesk_proto::event::v1::Event;
+use frontdesk_telemetry::MeasuredGauge;
 use futures::FutureExt;
+use opentelemetry::KeyValue;
 use prost::Message as _;
 use sea_orm::{
     ActiveValue::NotSet, ConnectionTrait, EntityTrait, QueryOrder, QuerySelect, Set, Statement, entity::prelude::*,
@@ -28,12 +30,15 @@ use crate::{
     attempt::{Subscription, Verdict},
     change_notifier::ChangeNotifier,
     consumer::Consumer,
+    unhandled::unhandled_gauge,
 };
 
 /// Interval between two looks at the file, for rows that another process wrote: replayed dead letters.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// Delay before the next attempt after the file could not be read, or progress could not be stored.
 const ERROR_DELAY: Duration = Duration::from_secs(1);
+/// Interval between two measurements of the events that consumers have not handled.
+const MEASURE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Stores events: rows of id, event, time, and names of the consumers.
 const INSERT: &str = "INSERT INTO pending (consumer, event_id, event, attempts, due_at)
@@ -101,6 +106,7 @@ pub struct InProcess {
     notifiers: Arc<Mutex<HashMap<String, ChangeNotifier>>>,
     /// Never changes: there is no connection that could be lost.
     reconnected: watch::Sender<u64>,
+    unhandled: MeasuredGauge,
 }
 
 /// A delivery whose attempt has ended.
@@ -117,7 +123,8 @@ impl InProcess {
     pub(crate) async fn start(db: Db, clock: Clock) -> Result<Self, BusError> {
         frontdesk_db::migrate::<Migrator>(&db).await?;
         let (consumers, notifiers) = (Arc::default(), Arc::default());
-        Ok(Self { db, clock, consumers, notifiers, reconnected: watch::Sender::new(0) })
+        let (reconnected, unhandled) = (watch::Sender::new(0), unhandled_gauge());
+        Ok(Self { db, clock, consumers, notifiers, reconnected, unhandled })
     }
 
     pub(crate) fn subscribe(&self, consumer: impl Consumer, dead_letters: Db) {
@@ -205,7 +212,40 @@ impl InProcess {
             let (bus, shutdown) = (self.clone(), shutdown.clone());
             loops.spawn(async move { bus.serve(subscription, published, shutdown).await });
         }
+        let bus = self.clone();
+        loops.spawn(async move {
+            let _ = shutdown.run_until_cancelled(bus.measure_unhandled()).await;
+        });
         crate::ended(loops).await;
+    }
+
+    /// Measures the events that consumers have not handled; never returns.
+    async fn measure_unhandled(&self) {
+        loop {
+            match self.count_unhandled().await {
+                Ok(counts) => {
+                    for (subscription, _) in self.consumers() {
+                        let unhandled = counts.get(subscription.name()).copied().unwrap_or(0);
+                        let consumer = KeyValue::new("consumer", subscription.name().replace('.', "_"));
+                        self.unhandled.set(unhandled as f64, &[consumer]);
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "the events that are not handled were not counted"),
+            }
+            tokio::time::sleep(MEASURE_INTERVAL).await;
+        }
+    }
+
+    async fn count_unhandled(&self) -> Result<HashMap<String, i64>, DbErr> {
+        let counts: Vec<(String, i64)> = pending::Entity::find()
+            .select_only()
+            .column(pending::Column::Consumer)
+            .column_as(pending::Column::Id.count(), "events")
+            .group_by(pending::Column::Consumer)
+            .into_tuple()
+            .all(self.db.read())
+            .await?;
+        Ok(counts.into_iter().collect())
     }
 
     /// Handles the events of one consumer, as many at once as it may.

@@ -14,6 +14,7 @@ mod in_process;
 mod inspection;
 mod jet_stream;
 mod settings;
+mod unhandled;
 
 use frontdesk_clock::{Clock, Time};
 use frontdesk_db::Db;
@@ -30,8 +31,8 @@ use self::jet_stream::WhileUnreachable;
 pub use change_notifier::ChangeNotifier;
 pub use consumer::{Consumer, HANDLER_DEADLINE, MAX_ATTEMPTS, MAX_LOCKED_DELAY, Outcome};
 pub use dead_letters::{
-    DEAD_LETTERS, DeadLetter, delete_dead_letter, delete_dead_letters_of, find_dead_letter, list_dead_letters,
-    oldest_dead_letters,
+    DEAD_LETTERS, DeadLetter, count_dead_letters, delete_dead_letter, delete_dead_letters_of, find_dead_letter,
+    list_dead_letters, oldest_dead_letters,
 };
 pub use event::decode;
 pub use inspection::{BrokerInspection, BrokerObject, ObjectKind, ObjectState};

@@ -23,6 +23,7 @@ use async_nats::{
 use frontdesk_clock::Clock;
 use frontdesk_db::Db;
 use frontdesk_proto::event::v1::Event;
+use frontdesk_telemetry::MeasuredGauge;
 use futures::future::join_all;
 use tokio::{
     sync::{Notify, watch},
@@ -37,6 +38,7 @@ use self::{
 };
 use crate::{
     Acknowledged, BusError, BusSettings, attempt::Subscription, change_notifier::ChangeNotifier, consumer::Consumer,
+    unhandled::unhandled_gauge,
 };
 
 /// How long the broker waits for an acknowledgement before it delivers the event again, to this replica or another. A running
@@ -70,6 +72,8 @@ pub struct JetStream {
     /// The last error that the broker sent, such as the subject that the user may not use; empty before the first.
     last_error: watch::Sender<String>,
     room: Arc<Mutex<Room>>,
+    /// Shown by the replica that publishes the events of the stream: a former one shows its values no longer.
+    unhandled: MeasuredGauge,
     clock: Clock,
 }
 
@@ -112,6 +116,7 @@ impl JetStream {
             reconnected,
             last_error,
             room: Arc::default(),
+            unhandled: unhandled_gauge(),
             clock,
         })
     }

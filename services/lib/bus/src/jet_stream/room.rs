@@ -95,7 +95,7 @@ impl JetStream {
             if consumer.config.durable_name.is_none() || consumer.config.ack_policy != AckPolicy::Explicit {
                 continue;
             }
-            report_unhandled(&consumer);
+            self.report_unhandled(&consumer);
             if has_unhandled(&consumer) && discards_soon(info, consumer.ack_floor.stream_sequence, self.clock.now()) {
                 tracing::error!(
                     consumer = consumer.name,
@@ -115,6 +115,11 @@ impl JetStream {
     /// Records how far behind each consumer of the stream is.
     pub(super) async fn report_backlog(&self, source: &str, info: &stream::Info) -> Result<(), BusError> {
         self.backlog(source, info).await.map(|_| ())
+    }
+
+    fn report_unhandled(&self, consumer: &Info) {
+        let unhandled = consumer.num_pending.saturating_add(consumer.num_ack_pending as u64);
+        self.unhandled.set(unhandled as f64, &[KeyValue::new("consumer", consumer.name.clone())]);
     }
 }
 
@@ -144,15 +149,6 @@ fn discards_soon(info: &stream::Info, handled: u64, now: Time) -> bool {
     let age = i128::from(now.0) - info.state.first_timestamp.unix_timestamp_nanos() / 1_000;
     let max_age = i128::try_from(info.config.max_age.as_micros()).unwrap_or(i128::MAX);
     max_age > 0 && handled < info.state.first_sequence && age > max_age / 2
-}
-
-fn report_unhandled(consumer: &Info) {
-    let unhandled = consumer.num_pending.saturating_add(consumer.num_ack_pending as u64);
-    frontdesk_telemetry::meter()
-        .u64_gauge("frontdesk.bus.unhandled")
-        .with_description("Events of the stream that a consumer has not handled")
-        .build()
-        .record(unhandled, &[KeyValue::new("consumer", consumer.name.clone())]);
 }
 
 /// Number of bytes that can be published before the stream discards an event after number `handled`: what is free, and what handled
