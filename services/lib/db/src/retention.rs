@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use opentelemetry::{KeyValue, metrics::Counter};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +29,9 @@ pub struct Retention {
 
 /// Deletes expired rows now and then every hour, until the shutdown. A failure is logged and retried after the interval.
 pub async fn delete_expired(db: &Db, retentions: &[Retention], shutdown: CancellationToken) {
+    for retention in retentions {
+        deleted_rows().add(0, &[KeyValue::new("table", retention.table)]);
+    }
     while !shutdown.is_cancelled() {
         for retention in retentions {
             if let Err(error) = delete_expired_once(db, retention).await {
@@ -52,10 +56,19 @@ pub async fn delete_expired_once(db: &Db, retention: &Retention) -> Result<u64, 
         let rows = tx.conn().execute_raw(statement).await?.rows_affected();
         tx.commit().await?;
         deleted += rows;
+        deleted_rows().add(rows, &[KeyValue::new("table", retention.table)]);
         if rows < retention.batch {
             return Ok(deleted);
         }
     }
+}
+
+/// The metric of deleted rows, by table; those of the services of a process count together.
+fn deleted_rows() -> Counter<u64> {
+    frontdesk_telemetry::meter()
+        .u64_counter("frontdesk.retention.deleted_rows")
+        .with_description("Expired rows that were deleted, by table")
+        .build()
 }
 
 /// Deletes those of the first rows that are expired. The time is compared outside of the subquery, so that a row that another
@@ -115,6 +128,12 @@ mod tests {
         insert(&db, [None, Some(clock.now().0)].into_iter()).await;
         assert_eq!(delete_expired_once(&db, &EXPIRING).await.unwrap(), 8);
         assert_eq!(delete_expired_once(&db, &EXPIRING).await.unwrap(), 0);
+        let text = frontdesk_telemetry::metrics_text();
+        let mut counters = text.lines().filter(|line| line.starts_with("frontdesk_retention_deleted_rows_total{"));
+        // The other test has a row of the same table.
+        let is_counted =
+            |line: &str| line.contains("table=\"things\"") && [" 8", " 9"].iter().any(|end| line.ends_with(end));
+        assert!(counters.any(is_counted), "{text}");
     }
 
     #[tokio::test]
