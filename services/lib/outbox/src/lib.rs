@@ -17,6 +17,7 @@ mod republish;
 mod retention;
 mod send;
 mod stream;
+mod unpublished;
 mod waiting;
 
 use frontdesk_db::{AccountId, Sql, Tx};
@@ -32,6 +33,7 @@ pub use published::{
 };
 pub use relay::{publish_waiting, relay};
 pub use retention::{ACCOUNT_TABLE, RETENTIONS, has_waiting_event_of};
+pub use unpublished::{Unpublished, measure_unpublished};
 
 /// The tables, for each service's migrations.
 pub const OUTBOX: Sql = Sql {

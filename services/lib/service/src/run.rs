@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     AnyService, Readiness, Worker,
     accounts::erase_ended_accounts,
+    measure::measure_database,
     ops::{self, Health},
     supervisor::Supervisor,
 };
@@ -100,6 +101,8 @@ fn supervise_service(
         let (database, stop) = (database.clone(), stop.clone());
         async move { frontdesk_db::delete_expired(&database, &retentions(), stop).await }
     });
+    let (database, stop) = (db.clone(), shutdown.clone());
+    supervisor.supervise(task("measurements"), move || measure_database(name, database.clone(), stop.clone()));
     let (erasing, stop) = (service.clone(), shutdown.clone());
     supervisor.supervise(task("ended-accounts"), move || erase_ended_accounts(erasing.clone(), stop.clone()));
     let (readiness, stop) = (readiness.clone(), shutdown.clone());
