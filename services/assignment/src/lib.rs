@@ -64,6 +64,7 @@ pub struct App {
     /// Whether agents whom the roster lacks are added to it at their first call.
     pub(crate) creates_agents: bool,
     pub(crate) recent_queues: queries::RecentQueues,
+    pub(crate) outcomes: workers::OutcomeCounter,
     /// Wakes the router of this replica: a decision may be due.
     pub(crate) decision_due: Arc<Notify>,
     pub(crate) shutdown: CancellationToken,
@@ -97,6 +98,7 @@ impl Service for App {
             heartbeats: settings.heartbeat_policy(),
             creates_agents: settings.create_agents_at_first_call,
             recent_queues: queries::RecentQueues::default(),
+            outcomes: workers::OutcomeCounter::new(),
             decision_due: Arc::default(),
             shutdown: context.shutdown,
         })
@@ -127,10 +129,12 @@ impl Service for App {
     fn workers(&self) -> Vec<Worker> {
         let (given_back, heartbeats) = (self.clone(), self.clone());
         let (publisher, router, events) = (self.clone(), self.clone(), self.events.clone());
+        let measured = self.clone();
         vec![
             Worker::new("event-streams", move || events.clone().read_new_events()),
             Worker::new("given-back", move || workers::give_back(given_back.clone())),
             Worker::new("heartbeats", move || workers::watch_heartbeats(heartbeats.clone())),
+            Worker::new("queue-measurements", move || workers::measure_queues(measured.clone())),
             Worker::new("queue-publisher", move || workers::publish_queues(publisher.clone())),
             Worker::new("router", move || workers::route(router.clone())),
         ]

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::steps::record_paces;
 use crate::{
     App,
-    domain::{Candidate, Desk, Notice, OutsideHours, Routed, Waiting},
+    domain::{Candidate, Desk, Notice, OutsideHours, Routed, RoutingOutcome, Waiting},
     queries::{load_desk, load_policies},
     store::{
         queue_notices,
@@ -92,13 +92,14 @@ async fn decide(app: &App, tx: Tx, due: DueAccount) -> Result<Decided, DbErr> {
     let now = tx.now().await?;
     let policies = load_policies(tx.conn(), account, queues, now).await?;
     let mut desk = load_desk(tx.conn(), account, policies.by_queue.clone(), now, app.heartbeats).await?;
-    let (mut routed, mut look_at) = (Vec::new(), None);
+    let (mut routed, mut left, mut look_at) = (Vec::new(), 0, None);
     for round in 1..=MAX_ROUNDS {
         let (queue, ends) = list_heads(&tx, account, &desk).await?;
         let decision = desk.route(queue, &ends);
         routing_queue::reserve(&tx, account, &decision.routed, now.plus(CHECK_AFTER)).await?;
         routing_queue::leave(&tx, account, &decision.leaving).await?;
         routed.extend(decision.routed);
+        left += decision.leaving.len();
         // While a queue is open, changes that nothing reports are seen soon. A closed one is looked at when it opens.
         let is_open = desk.policies.values().any(|policy| policy.open);
         let latest = match decision.goes_on {
@@ -117,6 +118,7 @@ async fn decide(app: &App, tx: Tx, due: DueAccount) -> Result<Decided, DbErr> {
     let look_at = [look_at, posted_again_at].into_iter().flatten().min();
     routing_accounts::save(&tx, account, desk.last_turn, look_at).await?;
     tx.commit().await?;
+    app.outcomes.count(RoutingOutcome::Left, left);
     let reservation = |Routed { waiting, agent, .. }: Routed| {
         let Waiting { conversation, epoch, .. } = waiting;
         Reservation { account, conversation, epoch, agent }

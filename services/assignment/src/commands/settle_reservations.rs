@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     App, NAME,
     conversation::{self, Answer, ChangeAssignee},
-    domain::{self, Agent, Assignment, AssignmentCause},
+    domain::{self, Agent, Assignment, AssignmentCause, RoutingOutcome},
     error::AssignmentError,
     store::{self, routing_accounts, routing_queue, routing_queue::Reservation},
 };
@@ -151,7 +151,16 @@ async fn record_together(app: &App, account: AccountId, answered: &[(Reservation
     store::assignments::record_all(&tx, assignments).await?;
     routing_queue::remove(&tx, account, settled).await?;
     release_inactive(&tx, account, &inactive).await?;
-    tx.commit().await
+    tx.commit().await?;
+    for (_, answer) in answered {
+        match answer {
+            Answer::Changed(_) => app.outcomes.count(RoutingOutcome::Assigned, 1),
+            Answer::Refused => app.outcomes.count(RoutingOutcome::Refused, 1),
+            Answer::AgentDeactivated => app.outcomes.count(RoutingOutcome::AgentInactive, 1),
+            Answer::Undecided => {}
+        }
+    }
+    Ok(())
 }
 
 /// Gives places back when the roster says too that their agents are not active: then the next decision is for others. Otherwise the

@@ -16,6 +16,7 @@ mod rejection;
 mod routing;
 #[cfg(test)]
 mod routing_day_tests;
+mod routing_outcome;
 mod routing_policy;
 #[cfg(test)]
 mod routing_tests;
@@ -35,6 +36,7 @@ pub(crate) use queue::{PoliciesNow, QueueLength, QueuePlace, Queued, Queues};
 pub(crate) use queue_pace::QueuePace;
 pub(crate) use rejection::Rejection;
 pub(crate) use routing::{Candidate, Desk, NotRouted, PolicyNow, Queue, Route, Routed, Waiting};
+pub(crate) use routing_outcome::RoutingOutcome;
 pub(crate) use routing_policy::{
     LocalizedText, OutsideHours, RoutingPolicy, RoutingPolicyChange, RoutingRules, RoutingStep, RoutingStrategy,
 };

@@ -202,6 +202,19 @@ pub(crate) async fn leave(tx: &Tx, account: AccountId, leaving: &[Waiting]) -> R
     Ok(())
 }
 
+/// Returns the number of conversations that wait, over all accounts, and since when the one waits that waits the longest.
+pub(crate) async fn count_waiting<C: ConnectionTrait>(conn: &C) -> Result<(i64, Option<Time>), DbErr> {
+    let counted: Option<(i64, Option<Time>)> = Entity::find()
+        .filter(Column::State.eq(WAITING))
+        .select_only()
+        .column_as(Column::ConversationId.count(), "conversations")
+        .column_as(Column::WaitingSince.min(), "since")
+        .into_tuple()
+        .one(conn)
+        .await?;
+    Ok(counted.unwrap_or_default())
+}
+
 /// Returns the conversations that wait the longest in a queue, oldest first.
 pub(crate) async fn list_heads<C: ConnectionTrait>(
     conn: &C,
