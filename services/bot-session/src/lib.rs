@@ -126,10 +126,11 @@ impl Service for App {
 
     fn workers(&self) -> Vec<Worker> {
         let (app, engines, old_turns) = (self.clone(), self.clone(), self.clone());
-        let events = self.events.clone();
+        let (measured, events) = (self.clone(), self.events.clone());
         vec![
             Worker::new("event-streams", move || events.clone().read_new_events()),
             Worker::new("timeouts", move || workers::watch_timeouts(app.clone())),
+            Worker::new("timeout-measurements", move || workers::measure_checks(measured.clone())),
             Worker::new("engine-turns", move || workers::watch_engine_turns(engines.clone())),
             Worker::new("engine-turns-retention", move || workers::forget_old_turns(old_turns.clone())),
         ]
