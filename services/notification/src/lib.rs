@@ -65,7 +65,7 @@ pub use settings::{
 use transport::Transport;
 pub use transport::{MailServerInspection, inspect_mail_server};
 use webhook::{PublicEvents, ReceiverNetworks, WebhookAccounts};
-use workers::AttemptCounter;
+use workers::{AttemptCounter, DeliveryCounter};
 
 /// Name of the service in events, tokens and consumers.
 const NAME: &str = "notification";
@@ -93,6 +93,7 @@ pub struct App {
     /// Permits for answers to links.
     pub(crate) linked: Permits,
     pub(crate) attempts: AttemptCounter,
+    pub(crate) deliveries: DeliveryCounter,
     /// The secrets of endpoints of webhooks are derived from it.
     pub(crate) installation_secret: InstallationSecret,
     pub(crate) public_events: PublicEvents,
@@ -148,6 +149,7 @@ impl Service for App {
             webhook_accounts: WebhookAccounts::default(),
             webhooks_due: Arc::default(),
             attempts: AttemptCounter::new(),
+            deliveries: DeliveryCounter::new(),
             shutdown: context.shutdown,
             settings: Arc::new(settings),
         })
@@ -189,10 +191,11 @@ impl Service for App {
 
     fn workers(&self) -> Vec<Worker> {
         let (deliver, forget, events) = (self.clone(), self.clone(), self.events.clone());
-        let (webhooks, forget_webhooks) = (self.clone(), self.clone());
+        let (webhooks, forget_webhooks, measured) = (self.clone(), self.clone(), self.clone());
         vec![
             Worker::new("event-streams", move || events.clone().read_new_events()),
             Worker::new("deliveries", move || workers::deliver(deliver.clone())).drains_for(self.settings.drain),
+            Worker::new("delivery-measurements", move || workers::measure_deliveries(measured.clone())),
             Worker::new("mails-of-failed-deliveries", move || workers::forget_mails(forget.clone())),
             Worker::new("webhooks", move || workers::deliver_webhooks(webhooks.clone()))
                 .drains_for(self.settings.webhooks.timeout),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::steps::{Cause, save_delivery, suppress};
 use crate::{
     App,
-    domain::{AttemptOutcome, Claim, SuppressionReason},
+    domain::{AttemptOutcome, Claim, DeliveryStatus, SuppressionReason},
     error::NotificationError,
     store,
     transport::Mail,
@@ -41,7 +41,7 @@ pub(crate) async fn record_outcome(app: &App, claim: &Claim, outcome: AttemptOut
         suppress(&tx, delivery.account, &delivery.recipient_email, cause, now).await?;
     }
     let event = delivery.record_attempt(outcome, &app.settings.retry_policy(), now);
-    save_delivery(&mut tx, &delivery, event).await?;
+    save_delivery(app, &mut tx, &delivery, event).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -74,5 +74,6 @@ pub(crate) async fn record_accepted(app: &App, accepted: &[AcceptedMail]) -> Res
     store::due_deliveries::save_sent(&tx, &deliveries).await?;
     events.insert(&mut tx).await?;
     tx.commit().await?;
+    app.deliveries.count(DeliveryStatus::Sent, deliveries.len());
     Ok(())
 }

@@ -14,7 +14,7 @@ pub(crate) async fn cancel_delivery(app: &App, caller: &Caller, id: Uuid) -> Res
         .await?
         .ok_or(NotificationError::NotFound("delivery"))?;
     if delivery.cancel().map_err(NotificationError::DeliveryStatus)? {
-        save_delivery(&mut tx, &delivery, None).await?;
+        save_delivery(app, &mut tx, &delivery, None).await?;
     }
     tx.commit().await?;
     Ok(delivery)

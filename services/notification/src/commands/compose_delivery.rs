@@ -65,7 +65,7 @@ pub(crate) async fn compose_delivery(app: &App, claim: &Claim) -> Result<(), Not
         }
         Err(NotComposed::Error(error)) => return Err(error),
     };
-    save_delivery(&mut tx, &delivery, event).await?;
+    save_delivery(app, &mut tx, &delivery, event).await?;
     tx.commit().await?;
     Ok(())
 }

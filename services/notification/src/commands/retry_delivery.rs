@@ -27,7 +27,7 @@ pub(crate) async fn retry_delivery(app: &App, caller: &Caller, id: Uuid) -> Resu
         let limits = limits(&app.settings, &requested_by, &delivery.recipient_email);
         check_mail_limits(&tx, caller.account, &limits, now).await?;
         store::mail_counts::insert_retry(&tx, &delivery, requested_by, now).await?;
-        save_delivery(&mut tx, &delivery, None).await?;
+        save_delivery(app, &mut tx, &delivery, None).await?;
         tx.on_commit(app.wake());
     }
     tx.commit().await?;

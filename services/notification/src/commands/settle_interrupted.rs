@@ -14,7 +14,7 @@ pub(crate) async fn settle_interrupted(app: &App, claim: &Claim) -> Result<(), N
     } else {
         delivery.record_unknown_outcome(&app.settings.retry_policy(), now)
     };
-    save_delivery(&mut tx, &delivery, event).await?;
+    save_delivery(app, &mut tx, &delivery, event).await?;
     tx.on_commit(app.wake());
     tx.commit().await?;
     Ok(())

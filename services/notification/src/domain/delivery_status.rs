@@ -78,6 +78,9 @@ pub(crate) enum DeliveryStatus {
 }
 
 impl DeliveryStatus {
+    /// Those in which nothing more is sent, unless the delivery is retried.
+    pub(crate) const ENDED: [Self; 4] = [Self::Sent, Self::Failed, Self::Parked, Self::Cancelled];
+
     /// Returns its name in rows and in errors.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

@@ -176,6 +176,28 @@ pub(crate) async fn renew(tx: &Tx, claim: &Claim, until: Time) -> Result<(), DbE
     Ok(())
 }
 
+/// Maximum number of deliveries that are counted.
+pub(super) const MAX_COUNTED: u64 = 100_000;
+
+/// Returns the number of deliveries of each pending status that has any, of all accounts; of more than 100,000 these.
+pub(crate) async fn count_pending<C: ConnectionTrait>(db: &C) -> Result<HashMap<String, i64>, DbErr> {
+    let pending = Entity::find()
+        .filter(Column::Status.is_in(PENDING))
+        .select_only()
+        .column(Column::Status)
+        .limit(MAX_COUNTED)
+        .into_query();
+    let counts = SelectStatement::new()
+        .column(Column::Status)
+        .expr_as(Expr::col(Column::Status).count(), "deliveries")
+        .from_subquery(pending, "pending")
+        .group_by_col(Column::Status)
+        .take();
+    let rows = db.query_all_raw(db.get_database_backend().build(&counts)).await?;
+    let count = |row: &QueryResult| Ok::<_, DbErr>((row.try_get_by_index(0)?, row.try_get_by_index(1)?));
+    rows.iter().map(count).collect()
+}
+
 /// Returns when a delivery of any account that is in use is due next.
 pub(crate) async fn next_due<C: ConnectionTrait>(db: &C) -> Result<Option<Time>, DbErr> {
     let due: Option<Option<Time>> =

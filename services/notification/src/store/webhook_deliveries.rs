@@ -7,10 +7,11 @@ use frontdesk_db::{AccountId, Tx};
 use sea_orm::{
     Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, Select,
     entity::prelude::*,
-    sea_query::{ExprTrait, LockBehavior, LockType, OnConflict},
+    sea_query::{ExprTrait, Func, LockBehavior, LockType, OnConflict, Query},
 };
 
 use super::{
+    due_deliveries::MAX_COUNTED,
     entity::{
         webhook_delivery::{Column, Entity, Model},
         webhook_endpoint,
@@ -130,6 +131,19 @@ pub(crate) async fn list_due_for_update(
         .all(tx.conn())
         .await?;
     rows.into_iter().map(to_domain).collect()
+}
+
+/// Returns the number of deliveries that wait, of all accounts; of more than 100,000 these.
+pub(crate) async fn count_queued<C: ConnectionTrait>(db: &C) -> Result<i64, DbErr> {
+    let queued = Entity::find()
+        .filter(Column::Status.eq(WebhookDeliveryStatus::Queued.as_str()))
+        .select_only()
+        .column(Column::Id)
+        .limit(MAX_COUNTED)
+        .into_query();
+    let count = Query::select().expr(Func::count(Expr::value(1))).from_subquery(queued, "queued").take();
+    let row = db.query_one_raw(db.get_database_backend().build(&count)).await?;
+    row.ok_or_else(|| DbErr::RecordNotFound("webhook_deliveries".into()))?.try_get_by_index(0)
 }
 
 /// Saves the claims of deliveries that the transaction has locked, until `until`.

@@ -33,6 +33,10 @@ const RECORD_TIME: Duration = Duration::from_secs(10);
 /// Pause before recording an outcome is tried again.
 const RECORD_PAUSE: Duration = Duration::from_millis(200);
 
+/// The outcomes of attempts in the metrics.
+const CONFIRMED: &str = "confirmed";
+const FAILED: &str = "failed";
+
 /// The deliveries that this worker processes.
 struct Running {
     /// Each returns how long the receiver took to confirm the event. None: it did not.
@@ -109,6 +113,9 @@ pub(crate) async fn deliver_webhooks(app: App) {
         .u64_counter("frontdesk.webhook.attempts")
         .with_description("Attempts to send an event to an endpoint, by outcome")
         .build();
+    for outcome in [CONFIRMED, FAILED] {
+        attempts.add(0, &[KeyValue::new("outcome", outcome)]);
+    }
     let sender = Sender { client, attempts };
     let mut running = Running {
         tasks: JoinSet::new(),
@@ -174,7 +181,7 @@ fn spawn(app: &App, sender: &Sender, claimed: ClaimedWebhook, running: &mut Runn
     let task = async move {
         let outcome = attempt(&app, &sender.client, &claimed).await;
         let confirmed_after = outcome.is_confirmed().then_some(outcome.duration);
-        let name = if outcome.is_confirmed() { "confirmed" } else { "failed" };
+        let name = if outcome.is_confirmed() { CONFIRMED } else { FAILED };
         sender.attempts.add(1, &[KeyValue::new("outcome", name)]);
         // Without the receiver's answer and the address, which only administrators of the account may see.
         tracing::debug!(endpoint = %claimed.endpoint.id, outcome = name, status = outcome.status, "an event was posted");
