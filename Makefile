@@ -7,7 +7,7 @@ CLIENTS := $(CURDIR)/target/clients
 BUF := $(TOOLS)/node_modules/.bin/buf
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run web demo token build test fuzz chaos chaos-full simulate bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs python servers public-protos api-docs api-docs-check clients test-clients chromium mail-server clean
+.PHONY: help run web demo token build test fuzz chaos chaos-full simulate bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs monitoring-check python servers public-protos api-docs api-docs-check clients test-clients chromium mail-server clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -85,6 +85,12 @@ proto-lint: $(TOOLS)/node_modules/.bin/buf ## Check proto/ with buf: lint, forma
 
 docs: ## Build the Rust documentation without warnings
 	@RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet || { echo "A documentation comment is broken: the message above names file and line."; exit 1; }
+
+monitoring-check: ## Check the alert rules with promtool and run their tests
+	@command -v promtool >/dev/null || { echo "make monitoring-check needs promtool; on Debian: apt-get install --no-install-recommends prometheus"; exit 1; }
+	@promtool check config deploy/monitoring/prometheus.yaml
+	@promtool check rules --lint=all --lint-fatal deploy/monitoring/alerts.yaml
+	@promtool test rules deploy/monitoring/alerts_test.yaml
 
 $(TOOLS)/node_modules/.bin/buf:
 	@command -v npm >/dev/null || { echo "make check and make test need npm (Node.js 20 or later): it fetches buf and what the clients in a browser need"; exit 1; }

@@ -20,10 +20,11 @@ use frontdesk_tests::{Account, As, Process, TestSuite, new_id, production::Autho
 use mail_parser::{HeaderValue, MessageParser, MimeHeaders};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::TcpStream,
+    io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
 };
+
+use crate::metrics::metrics;
 
 pub(crate) struct SmtpServer {
     _child: Child,
@@ -257,15 +258,6 @@ async fn t5_t6_t8_a_transcript_arrives_in_a_mailbox_of_the_distributions_mail_se
     let copies =
         exim.mails().iter().filter(|mail| String::from_utf8_lossy(mail).contains(&sent.mail_message_id)).count();
     assert_eq!(copies, 1);
-}
-
-/// The metrics at this address.
-async fn metrics(address: &str) -> String {
-    let mut connection = TcpStream::connect(address).await.unwrap();
-    connection.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.unwrap();
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).await.unwrap();
-    answer
 }
 
 /// The value of the counter of attempts with this outcome. None: there is no such counter.

@@ -27,6 +27,7 @@ mod limits;
 mod mail_server;
 mod matrix;
 mod message_batches;
+mod metrics;
 mod object_store;
 mod pages;
 mod queues;

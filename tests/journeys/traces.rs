@@ -7,17 +7,29 @@ use frontdesk_proto::conversation::v1::{
 };
 use frontdesk_tests::{Account, Process, new_id, wait_for};
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::{
-        ExportTraceServiceRequest, ExportTraceServiceResponse,
-        trace_service_server::{TraceService, TraceServiceServer},
+    collector::{
+        metrics::v1::{
+            ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+            metrics_service_server::{MetricsService, MetricsServiceServer},
+        },
+        trace::v1::{
+            ExportTraceServiceRequest, ExportTraceServiceResponse,
+            trace_service_server::{TraceService, TraceServiceServer},
+        },
     },
+    metrics::v1::Metric,
     trace::v1::Span,
 };
 use tokio::sync::Mutex;
 use tonic::{Request, Response, Status};
 
+/// What was exported to it.
 #[derive(Clone, Default)]
-pub(crate) struct Collector(pub(crate) Arc<Mutex<Vec<Span>>>);
+pub(crate) struct Collector {
+    pub(crate) spans: Arc<Mutex<Vec<Span>>>,
+    /// Those of each export.
+    pub(crate) metrics: Arc<Mutex<Vec<Metric>>>,
+}
 
 impl Collector {
     /// Starts a collector; returns it with its endpoint.
@@ -25,7 +37,9 @@ impl Collector {
         let collector = Self::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let server = tonic::transport::Server::builder().add_service(TraceServiceServer::new(collector.clone()));
+        let server = tonic::transport::Server::builder()
+            .add_service(TraceServiceServer::new(collector.clone()))
+            .add_service(MetricsServiceServer::new(collector.clone()));
         tokio::spawn(server.serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener)));
         (collector, endpoint)
     }
@@ -38,8 +52,20 @@ impl TraceService for Collector {
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let spans = request.into_inner().resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
-        self.0.lock().await.extend(spans.flat_map(|scope| scope.spans));
+        self.spans.lock().await.extend(spans.flat_map(|scope| scope.spans));
         Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Collector {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        let scopes = request.into_inner().resource_metrics.into_iter().flat_map(|resource| resource.scope_metrics);
+        self.metrics.lock().await.extend(scopes.flat_map(|scope| scope.metrics));
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 
@@ -61,7 +87,7 @@ async fn one_trace_runs_from_the_call_to_the_mail() {
     wait_for("the mail", || async { account.mails("canary@visitor.example").await.pop() }).await;
 
     let spans = wait_for("the spans", || async {
-        let spans: Vec<Span> = collector.0.lock().await.clone();
+        let spans: Vec<Span> = collector.spans.lock().await.clone();
         let ours: Vec<Span> = spans.into_iter().filter(|span| hex(&span.trace_id) == trace).collect();
         ours.iter().any(|span| span.name.contains("deliver")).then_some(ours)
     })
@@ -75,7 +101,7 @@ async fn one_trace_runs_from_the_call_to_the_mail() {
         names.contains_key("rpc") && names.contains_key("event.handle"),
         "the call and the events it caused: {names:?}"
     );
-    let all = format!("{:?}", collector.0.lock().await);
+    let all = format!("{:?}", collector.spans.lock().await);
     assert!(!all.contains("CANARY") && !all.contains("canary@"), "no text and no address in a span");
     let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
     assert!(!log.contains("CANARY") && !log.contains("canary@"), "no text and no address in the log");

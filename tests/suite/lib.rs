@@ -5,6 +5,7 @@
 
 mod account;
 pub mod fixture;
+mod metrics;
 mod process;
 pub mod production;
 mod test_suite;
@@ -13,6 +14,7 @@ mod watches;
 
 pub use account::{Account, As, Chat, code_in, epoch_of};
 pub use frontdesk_testkit::{Mode, call_raw, new_id, reason, request_id, servers, settled, wait_for, wait_until};
+pub use metrics::{DocumentedMetric, documented_metrics};
 pub use process::{Process, binary};
 pub use test_suite::{TestSuite, use_test_servers};
 pub use upload::{download, upload};
