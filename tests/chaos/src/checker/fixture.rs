@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Evidence, Verdict, check};
+use super::{Evidence, Verdict, check, counters::METHODS};
 use crate::{
+    cluster::CallCounts,
     final_state::{
         Assignment, Attachment, Change, Changed, ConsumerProgress, Conversation, Decision, Delivery, Entry, Event,
         Fact, FinalState, FirstStep, Handled, Mail, Object, OwnerRow, QueueState, Queued, Reader, Receipt, Session,
@@ -34,13 +35,37 @@ pub(super) struct Fixture {
     pub(super) faults: Vec<FaultRecord>,
     pub(super) state: FinalState,
     pub(super) max_lateness: Option<i64>,
+    /// Calls that the replicas counted beyond those of the history: method, code and number.
+    pub(super) miscounted: Vec<(&'static str, &'static str, i64)>,
     at: u64,
 }
 
 impl Fixture {
     pub(super) fn check(&self) -> Verdict {
-        let (history, faults, state) = (&self.history, &self.faults, &self.state);
-        check(Evidence { history, faults, state, max_lateness: self.max_lateness })
+        let state = FinalState { calls: self.counted(), ..self.state.clone() };
+        let (history, faults) = (&self.history, &self.faults);
+        check(Evidence { history, faults, state: &state, max_lateness: self.max_lateness })
+    }
+
+    /// The calls that the replicas counted.
+    fn counted(&self) -> CallCounts {
+        let mut calls = CallCounts::new();
+        for method in METHODS {
+            let of_method = self.history.iter().filter(|record| method.ends_with(&format!("/{}", record.call)));
+            for record in of_method {
+                let code = match record.kind {
+                    Kind::Ok => "OK",
+                    Kind::Fail => record.code.as_str(),
+                    _ => continue,
+                };
+                *calls.entry(method.to_owned()).or_default().entry(code.to_owned()).or_default() += 1;
+            }
+        }
+        for (method, code, number) in &self.miscounted {
+            let count = calls.entry((*method).to_owned()).or_default().entry((*code).to_owned()).or_default();
+            *count = count.saturating_add_signed(*number);
+        }
+        calls
     }
 
     /// Adds a record.
@@ -120,6 +145,7 @@ pub(super) fn clean() -> Fixture {
         faults: Vec::new(),
         state: FinalState::default(),
         max_lateness: Some(SECOND),
+        miscounted: Vec::new(),
         at: 0,
     };
     fixture.state.canaries =

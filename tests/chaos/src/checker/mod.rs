@@ -3,6 +3,7 @@
 
 mod attachments;
 mod closes;
+mod counters;
 mod durability;
 mod errors;
 mod events;
@@ -96,6 +97,7 @@ pub fn check(evidence: Evidence<'_>) -> Verdict {
     events::check(&index, &mut verdict);
     readers::check(&index, &mut verdict);
     closes::check(&index, &mut verdict);
+    counters::check(&index, &mut verdict);
     isolation::check(&index, &mut verdict);
     errors::check(&index, &mut verdict);
     attachments::check(&index, &mut verdict);

@@ -22,8 +22,8 @@ fn a_clean_fixture_passes_and_evaluates_every_rule() {
     assert_eq!(verdict.total(), 0, "{verdict:?}");
     let rules: Vec<&str> = verdict.0.keys().copied().collect();
     let all = [
-        "I1", "I10", "I11", "I12", "I13", "I14", "I15", "I16", "I17", "I18", "I19", "I2", "I20", "I21", "I22", "I25",
-        "I3", "I4", "I5", "I6", "I7", "I8", "I9",
+        "I1", "I10", "I11", "I12", "I13", "I14", "I15", "I16", "I17", "I18", "I19", "I2", "I20", "I21", "I22", "I24",
+        "I25", "I3", "I4", "I5", "I6", "I7", "I8", "I9",
     ];
     assert_eq!(rules, all);
 }
@@ -195,6 +195,16 @@ fn reserves(fixture: &mut Fixture, conversation: &str) {
 }
 
 const PLANTED: &[Planted] = &[
+    ("an acknowledged call is not counted", "I24", |fixture| {
+        fixture.miscounted.push(("frontdesk.conversation.v1.VisitorService/SendMessage", "OK", -1));
+    }),
+    ("a call is counted twice", "I24", |fixture| {
+        fixture.miscounted.push(("frontdesk.conversation.v1.VisitorService/StartChat", "OK", 1));
+    }),
+    ("a call is counted with another code than its answer's", "I24", |fixture| {
+        fixture.miscounted.push(("frontdesk.conversation.v1.ThreadService/PostMessage", "OK", -1));
+        fixture.miscounted.push(("frontdesk.conversation.v1.ThreadService/PostMessage", "UNAVAILABLE", 1));
+    }),
     ("an acknowledged message is lost", "I1", |fixture| {
         let place = entry(fixture, "m~2 zqone");
         fixture.state.entries.remove(place);

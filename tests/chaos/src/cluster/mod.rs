@@ -1,6 +1,7 @@
 //! The installation under test: PostgreSQL, NATS, a mail sink, and two replicas of each service as processes, with a proxy
 //! between each service and each server. All of it ends with this process.
 
+mod call_counts;
 mod replica;
 
 use std::{
@@ -12,6 +13,7 @@ use frontdesk_auth::DevelopmentKey;
 use frontdesk_clock::Clock;
 use frontdesk_test_servers::{NO_LIMITS_OF_CALLERS, Nats, Postgres, ROLE, free_port};
 
+pub use call_counts::{CallCounts, Counted};
 pub use replica::{Replica, Service};
 
 use crate::{

@@ -5,7 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use frontdesk_test_servers::Supervised;
+use frontdesk_test_servers::{Supervised, free_port};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Failure;
 
@@ -53,6 +54,12 @@ impl Service {
 /// Setting of the address that it listens on.
 pub(super) const LISTEN: &str = "FRONTDESK__LISTEN";
 
+/// Setting of the address at which it shows its metrics.
+const OPS_LISTEN: &str = "FRONTDESK__OPS__LISTEN";
+
+/// How long a replica may take to show its metrics.
+const METRICS_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How long a replica may take until it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -62,6 +69,9 @@ pub struct Replica {
     pub service: Service,
     /// Its port on the loopback address.
     pub port: u16,
+    /// Number of times that its process was started.
+    pub(super) starts: u32,
+    ops_port: u16,
     number: usize,
     environment: Vec<(String, String)>,
     extra: Vec<(String, String)>,
@@ -75,17 +85,20 @@ impl Replica {
         service: Service,
         number: usize,
         port: u16,
-        environment: Vec<(String, String)>,
+        mut environment: Vec<(String, String)>,
         log: PathBuf,
         binary: PathBuf,
     ) -> Self {
-        Self { service, port, number, environment, extra: Vec::new(), log, binary, process: None }
+        let ops_port = free_port();
+        environment.push((OPS_LISTEN.into(), format!("127.0.0.1:{ops_port}")));
+        let (starts, extra) = (0, Vec::new());
+        Self { service, port, starts, ops_port, number, environment, extra, log, binary, process: None }
     }
 
     /// Another replica of the service, which is not started, with the same settings.
     pub(super) fn sibling(&self, number: usize, port: u16, log: PathBuf) -> Self {
         let mut environment = self.environment.clone();
-        environment.retain(|(name, _)| name != LISTEN);
+        environment.retain(|(name, _)| name != LISTEN && name != OPS_LISTEN);
         environment.push((LISTEN.into(), format!("127.0.0.1:{port}")));
         Self::new(self.service, number, port, environment, log, self.binary.clone())
     }
@@ -121,6 +134,7 @@ impl Replica {
         while process.runs() && Instant::now() < until {
             if tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
                 self.process = Some(process);
+                self.starts += 1;
                 return true;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -142,6 +156,18 @@ impl Replica {
     /// Whether its process runs.
     pub fn is_running(&self) -> bool {
         self.process.as_ref().is_some_and(Supervised::runs)
+    }
+
+    /// The metrics of its process, in the Prometheus text format.
+    pub(super) async fn metrics(&self) -> Result<String, Failure> {
+        let reading = async {
+            let mut connection = tokio::net::TcpStream::connect(("127.0.0.1", self.ops_port)).await?;
+            connection.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;
+            let mut answer = String::new();
+            connection.read_to_string(&mut answer).await?;
+            Ok::<_, std::io::Error>(answer)
+        };
+        Ok(tokio::time::timeout(METRICS_TIMEOUT, reading).await??)
     }
 
     /// kill -9.

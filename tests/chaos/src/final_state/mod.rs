@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::CallCounts;
+
 /// The final state. Times are microseconds of the databases' clock.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct FinalState {
@@ -59,6 +61,9 @@ pub struct FinalState {
     pub canaries: BTreeMap<String, String>,
     /// All texts that bots of the workload send.
     pub bot_texts: Vec<String>,
+    /// Number of calls that the replicas counted in their metrics since the row began, by method and status code. Empty: a replica was
+    /// started meanwhile, and what it had counted is lost.
+    pub calls: CallCounts,
 }
 
 /// A row of `conversations`.

@@ -30,7 +30,7 @@ use futures::future::BoxFuture;
 
 use crate::{
     checker::{Evidence, Verdict, check},
-    cluster::{Cluster, Failure, KEEP_UNSENT, Service},
+    cluster::{Cluster, Counted, Failure, KEEP_UNSENT, Service},
     driver::{Caller, Driver},
     faults::FaultLog,
     final_state::{self, Databases, FinalState},
@@ -117,6 +117,8 @@ pub struct Context {
     /// Folder for the files of the row.
     pub folder: PathBuf,
     admin: Caller,
+    /// What the replicas had counted when the row began.
+    counted_before: Counted,
 }
 
 /// How a row is finished and checked.
@@ -264,6 +266,7 @@ impl Context {
         folder: &Path,
     ) -> Result<Self, Failure> {
         std::fs::create_dir_all(folder)?;
+        let counted_before = cluster.counted().await?;
         let recorder = Recorder::create(&folder.join("history.jsonl"), cluster.began)?;
         let driver = Driver::new(&cluster, recorder.clone())?;
         let databases = Databases::connect(&cluster).await?;
@@ -274,7 +277,8 @@ impl Context {
         let seed = row.name.bytes().fold(seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
         let admin = driver.caller(accounts[0].id, CallerKind::Admin, "administrator", |_| {});
         let log = FaultLog::new(&recorder);
-        Ok(Self { cluster, databases, driver, accounts, log, size, seed, folder: folder.to_owned(), admin })
+        let folder = folder.to_owned();
+        Ok(Self { cluster, databases, driver, accounts, log, size, seed, folder, admin, counted_before })
     }
 
     /// Advances the installation's clock; returns its new time in microseconds.
@@ -309,6 +313,7 @@ impl Context {
         if let Some(readers) = options.readers {
             state.readers = readers.finish(&state.events, READERS_TIMEOUT).await;
         }
+        state.calls = self.cluster.counted().await?.since(&self.counted_before);
         std::fs::write(self.folder.join("final.json"), serde_json::to_vec(&state)?)?;
         let history = self.driver.recorder.finish();
         let faults = self.log.all();
