@@ -30,6 +30,7 @@ mod message_batches;
 mod metrics;
 mod object_store;
 mod pages;
+mod probes;
 mod queues;
 mod races;
 mod removals;

@@ -12,13 +12,18 @@ use tokio::{
 
 use crate::traces::Collector;
 
-/// The metrics at this address, in the Prometheus text format.
-pub(crate) async fn metrics(address: &str) -> String {
-    let mut connection = TcpStream::connect(address).await.unwrap();
-    connection.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.unwrap();
+/// The answer of the operator's HTTP listener at this address; empty while it does not listen.
+pub(crate) async fn get(address: &str, path: &str) -> String {
+    let Ok(mut connection) = TcpStream::connect(address).await else { return String::new() };
+    connection.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).await.unwrap();
     answer
+}
+
+/// The metrics at this address, in the Prometheus text format.
+pub(crate) async fn metrics(address: &str) -> String {
+    get(address, "/metrics").await
 }
 
 /// The type of each metric.
