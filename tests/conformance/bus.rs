@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use frontdesk_bus::{
-    Consumer, DeadLetter, Outcome, delete_dead_letter, find_dead_letter, list_dead_letters, oldest_dead_letters,
+    Consumer, DeadLetter, Outcome, count_dead_letters, delete_dead_letter, find_dead_letter, list_dead_letters,
+    oldest_dead_letters,
 };
 use frontdesk_db::{AccountId, AccountState, lock_account, save_account};
 use frontdesk_proto::event::v1::Event;
@@ -81,6 +82,7 @@ async fn retried_events_come_again_and_a_dead_letter_does_not_stop_the_others(mo
     one.until("the others and the third attempt", |seen| seen.len() == 52 && seen[&retried.id] == 3).await;
     backend.settled(&db).await;
     let letters = list_dead_letters(&db).await.unwrap();
+    assert_eq!(count_dead_letters(&db).await.unwrap(), letters.len() as u64);
     let letters: Vec<_> = letters.iter().map(|letter| (letter.event_id.to_string(), letter.reason.as_str())).collect();
     assert_eq!(letters, [(dead.id.clone(), "the event is invalid")]);
     let deliveries = one.deliveries.lock().unwrap();

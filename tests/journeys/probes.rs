@@ -6,7 +6,21 @@ use frontdesk_test_servers::{Nats, Postgres};
 use frontdesk_tests::{Process, binary, wait_until};
 use tokio::process::Command;
 
-use crate::metrics::get;
+use crate::metrics::{get, metrics};
+
+/// What is measured of databases, by statements that PostgreSQL must understand too.
+const GAUGES: [&str; 10] = [
+    "frontdesk_outbox_unpublished",
+    "frontdesk_outbox_oldest_age_seconds",
+    "frontdesk_dead_letters",
+    "frontdesk_bot_session_check_delay_seconds",
+    "frontdesk_routing_waiting",
+    "frontdesk_routing_longest_wait_seconds",
+    "frontdesk_routing_decision_delay_seconds",
+    "frontdesk_mail_waiting",
+    "frontdesk_mail_delay_seconds",
+    "frontdesk_webhook_waiting",
+];
 
 fn has_status(answer: &str, status: &str) -> bool {
     answer.split(' ').nth(1) == Some(status)
@@ -38,6 +52,11 @@ async fn a_process_is_ready_without_its_broker_and_lives_without_its_databases()
     let address = ops.as_str();
     let is_ready = || async { has_status(&get(address, "/readyz").await, "200") };
     wait_until("the start", is_ready).await;
+    let are_measured = || async {
+        let text = metrics(address).await;
+        GAUGES.iter().all(|gauge| text.contains(&format!("\n{gauge}{{")))
+    };
+    wait_until("what the databases hold", are_measured).await;
 
     nats.kill().await;
     let log = folder.path().join("log");

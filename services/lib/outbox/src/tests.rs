@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frontdesk_clock::Clock;
+use frontdesk_clock::{Clock, Time};
 use frontdesk_db::{DatabaseUrl, Db, DbSettings, delete_expired_once, migrate};
 use frontdesk_proto::event::v1::{ConversationClosed, Event};
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryOrder, Statement, prelude::*};
@@ -89,6 +89,24 @@ async fn i17_an_event_is_handled_for_the_first_time_once_per_consumer() {
         assert_eq!(mark_handled(&tx, consumer, &event).await.unwrap(), first_time, "{consumer}");
         tx.commit().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_is_not_published_is_counted_with_the_time_of_the_first() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+    let db = db(&folder, &clock).await;
+    assert_eq!(measure_unpublished(&db).await.unwrap(), Unpublished { events: 0, oldest: None });
+    let mut tx = db.begin().await.unwrap();
+    for version in 1..=3 {
+        append(&mut tx, aggregate(version), &ConversationClosed::default()).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let first = Time(rows(&db).await[0].created_at);
+    assert_eq!(measure_unpublished(&db).await.unwrap(), Unpublished { events: 3, oldest: Some(first) });
+    let tx = db.begin().await.unwrap();
+    tx.conn().execute_unprepared("UPDATE outbox_progress SET settled_to = 2, published_to = 2").await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(measure_unpublished(&db).await.unwrap().events, 1);
 }
 
 #[tokio::test]
