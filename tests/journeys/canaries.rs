@@ -303,6 +303,7 @@ async fn s3_texts_and_secrets_stay_in_their_account_and_out_of_logs_and_traces()
     scan.look("the log", &log, &Words::from([("a panic", "panicked".to_owned())]));
     assert!(String::from_utf8_lossy(&log).contains("DEBUG"), "the log has the level DEBUG");
     scan.look("spans", format!("{:?}", collector.spans.lock().await).as_bytes(), &silent);
+    scan.look("metrics", format!("{:?}", collector.metrics.lock().await).as_bytes(), &silent);
     // Events hold ids and numbers only, also in the database of the bus.
     for file in ["bus.db", "bus.db-wal"] {
         if let Ok(bytes) = std::fs::read(folder.path().join(file)) {
