@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use frontdesk_test_servers::{NO_LIMITS_OF_CALLERS, Supervised, free_port};
+use frontdesk_test_servers::{NO_LIMITS_OF_CALLERS, Supervised, free_port, leave_out_unknown_settings};
 
 /// Environment variables: names and values.
 pub type Environment = Vec<(String, String)>;
@@ -43,23 +43,13 @@ impl Binary {
     }
 
     /// Finds the environment variables that this build does not know, so that a build of another commit starts although its
-    /// settings differ. `frontdesk config` refuses an unknown setting and names it.
+    /// settings differ.
     pub fn drop_unknown_settings(&mut self, environment: &Environment) {
-        loop {
-            let mut config = Command::new(&self.path);
-            config.arg("config").envs(self.known(environment)).stdout(Stdio::null());
-            let output = config.output().unwrap();
-            if output.status.success() {
-                return;
-            }
-            let error = String::from_utf8_lossy(&output.stderr).into_owned();
-            let Some(field) = unknown_setting(&error) else { panic!("{} config: {error}", self.path.display()) };
-            let unknown = self.known(environment).into_iter().map(|(name, _)| name);
-            let unknown: Vec<String> = unknown.filter(|name| name.split("__").any(|part| part == field)).collect();
-            assert!(!unknown.is_empty(), "{} config: {error}", self.path.display());
+        let unknown = leave_out_unknown_settings(&self.path, &mut self.known(environment)).unwrap();
+        if !unknown.is_empty() {
             println!("{} does not know {}: left out", self.path.display(), unknown.join(", "));
-            self.unknown.extend(unknown);
         }
+        self.unknown.extend(unknown);
     }
 
     fn known(&self, environment: &Environment) -> Environment {
@@ -131,17 +121,6 @@ impl Process {
         }
         panic!("{} {arguments:?} does not listen: {}", program.display(), std::fs::read_to_string(log).unwrap());
     }
-}
-
-/// The last part of the name of a setting that this error calls unknown, as the environment writes it.
-fn unknown_setting(error: &str) -> Option<String> {
-    let name = match error.split_once("unknown field `") {
-        Some((_, rest)) => rest.split_once('`')?.0,
-        None => {
-            error.split_once("settings: ")?.1.split_once([' ', ':']).filter(|_| error.contains("no such setting"))?.0
-        }
-    };
-    name.rsplit('.').next().map(str::to_uppercase)
 }
 
 /// The settings of every `frontdesk` process of the benchmark: no limits of callers, and few log lines.

@@ -8,6 +8,7 @@
 
 mod exim;
 mod nats;
+mod older_binary;
 mod postgres;
 mod supervised;
 
@@ -18,6 +19,7 @@ use std::{
 
 pub use exim::{Exim, EximUser};
 pub use nats::Nats;
+pub use older_binary::leave_out_unknown_settings;
 pub use postgres::{CREATE_ROLE, Postgres, ROLE};
 pub use supervised::Supervised;
 
