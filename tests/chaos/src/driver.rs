@@ -109,19 +109,30 @@ impl<T> Outcome<T> {
 }
 
 impl Driver {
-    /// A driver for the replicas of a cluster. Connections are made at their first use.
+    /// A driver for the replicas of a cluster.
     pub fn new(cluster: &Cluster, recorder: Recorder) -> Result<Self, Failure> {
+        let addresses = cluster.replicas.iter().map(|replica| (replica.service, replica.address()));
+        Self::to(addresses, &cluster.web_ports, cluster.keys()?, recorder)
+    }
+
+    /// A driver for processes at these addresses. Connections are made at their first use.
+    pub fn to(
+        addresses: impl IntoIterator<Item = (Service, String)>,
+        web_ports: &[u16],
+        keys: DevelopmentKey,
+        recorder: Recorder,
+    ) -> Result<Self, Failure> {
         let mut channels: HashMap<Service, Vec<Channel>> = HashMap::new();
-        for replica in &cluster.replicas {
-            let endpoint = Endpoint::from_shared(replica.address())?
+        for (service, address) in addresses {
+            let endpoint = Endpoint::from_shared(address)?
                 .connect_timeout(Duration::from_secs(1))
                 .tcp_nodelay(true)
                 .http2_keep_alive_interval(Duration::from_secs(2))
                 .keep_alive_timeout(Duration::from_secs(2));
-            channels.entry(replica.service).or_default().push(endpoint.connect_lazy());
+            channels.entry(service).or_default().push(endpoint.connect_lazy());
         }
-        let (channels, web_ports) = (Arc::new(channels), cluster.web_ports.clone().into());
-        Ok(Self { channels, web_ports, next_replica: Arc::default(), keys: cluster.keys()?, recorder })
+        let (channels, web_ports) = (Arc::new(channels), web_ports.into());
+        Ok(Self { channels, web_ports, next_replica: Arc::default(), keys, recorder })
     }
 
     /// A caller whose token has the default claims, modified by `change`.

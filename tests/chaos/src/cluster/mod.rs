@@ -3,6 +3,7 @@
 
 mod call_counts;
 mod replica;
+mod settings;
 
 use std::{
     path::{Path, PathBuf},
@@ -11,10 +12,11 @@ use std::{
 
 use frontdesk_auth::DevelopmentKey;
 use frontdesk_clock::Clock;
-use frontdesk_test_servers::{NO_LIMITS_OF_CALLERS, Nats, Postgres, ROLE, free_port};
+use frontdesk_test_servers::{Nats, Postgres, ROLE, free_port, leave_out_unknown_settings};
 
 pub use call_counts::{CallCounts, Counted};
 pub use replica::{Replica, Service};
+pub use settings::settings_of_the_workload;
 
 use crate::{
     mail_sink::MailSink,
@@ -35,9 +37,6 @@ pub const SMTP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Maximum duration from the end of a mail to the mail server's response.
 pub const SMTP_ACCEPTANCE_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// Maximum duration of an attempt to post an event to a receiver of webhooks.
-const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An error of the test program itself.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -64,6 +63,8 @@ pub struct Cluster {
     pub web_ports: Vec<u16>,
     /// Zero of the driver's clock.
     pub began: Instant,
+    /// Binary that the replicas were started with first.
+    pub binary: PathBuf,
     logs: PathBuf,
     /// The replicas' data folder with their key and clock. A temporary folder: its path must be short.
     data: tempfile::TempDir,
@@ -72,6 +73,26 @@ pub struct Cluster {
 impl Cluster {
     /// Starts the installation; it writes its logs into `folder`.
     pub async fn start(folder: &Path, seed: u64) -> Result<Self, Failure> {
+        let mut cluster = Self::prepare(folder, seed, binary()?).await?;
+        cluster.start_replicas().await?;
+        Ok(cluster)
+    }
+
+    /// Starts the installation with the binary of an older commit, without the settings that it does not know.
+    pub async fn start_older(folder: &Path, seed: u64, binary: &Path) -> Result<Self, Failure> {
+        let mut cluster = Self::prepare(folder, seed, binary.to_owned()).await?;
+        for replica in &mut cluster.replicas {
+            let left_out = leave_out_unknown_settings(binary, &mut replica.environment)?;
+            if !left_out.is_empty() {
+                println!("{}: the older binary does not know {}", replica.name(), left_out.join(", "));
+            }
+        }
+        cluster.start_replicas().await?;
+        Ok(cluster)
+    }
+
+    /// The servers, and the replicas before their start.
+    async fn prepare(folder: &Path, seed: u64, binary: PathBuf) -> Result<Self, Failure> {
         let began = Instant::now();
         let logs = folder.join("logs");
         std::fs::create_dir_all(&logs)?;
@@ -100,43 +121,23 @@ impl Cluster {
             to_smtp,
             web_ports: (0..REPLICAS).map(|_| free_port()).collect(),
             began,
+            binary,
             logs,
             data: tempfile::tempdir()?,
         };
         cluster.keys()?;
-        cluster.start_replicas().await?;
+        let ports: Vec<u16> = (0..Service::ALL.len() * REPLICAS).map(|_| free_port()).collect();
+        for (index, environment) in cluster.environment(&ports).into_iter().enumerate() {
+            let (service, number) = (Service::ALL[index / REPLICAS], index % REPLICAS);
+            let log = cluster.logs.join(format!("{}-{}.log", service.name(), number + 1));
+            let binary = cluster.binary.clone();
+            cluster.replicas.push(Replica::new(service, number, ports[index], environment, log, binary));
+        }
         Ok(cluster)
     }
 
     async fn start_replicas(&mut self) -> Result<(), Failure> {
-        let ports: Vec<u16> = (0..Service::ALL.len() * REPLICAS).map(|_| free_port()).collect();
-        let environment = self.environment(&ports);
-        let migrated = tokio::process::Command::new(binary()?)
-            .arg("migrate")
-            .envs(environment[0].iter().cloned())
-            .stderr(std::fs::File::create(self.logs.join("migrate.log"))?)
-            .stdout(std::process::Stdio::null())
-            .status()
-            .await?;
-        if !migrated.success() {
-            return Err(
-                format!("frontdesk migrate: {}", std::fs::read_to_string(self.logs.join("migrate.log"))?).into()
-            );
-        }
-        for (index, service) in Service::ALL.iter().enumerate() {
-            for number in 0..REPLICAS {
-                let of_all = index * REPLICAS + number;
-                let log = self.logs.join(format!("{}-{}.log", service.name(), number + 1));
-                self.replicas.push(Replica::new(
-                    *service,
-                    number,
-                    ports[of_all],
-                    environment[of_all].clone(),
-                    log,
-                    binary()?,
-                ));
-            }
-        }
+        self.migrate(&self.binary).await?;
         let starting = self.replicas.iter_mut().map(Replica::start);
         for started in futures::future::join_all(starting).await {
             started?;
@@ -144,55 +145,34 @@ impl Cluster {
         Ok(())
     }
 
+    /// Runs `frontdesk migrate` of this binary.
+    pub async fn migrate(&self, binary: &Path) -> Result<(), Failure> {
+        let log = self.logs.join("migrate.log");
+        let migrated = tokio::process::Command::new(binary)
+            .arg("migrate")
+            .envs(self.replicas[0].environment.iter().cloned())
+            .stderr(std::fs::File::create(&log)?)
+            .stdout(std::process::Stdio::null())
+            .status()
+            .await?;
+        if !migrated.success() {
+            return Err(format!("frontdesk migrate: {}", std::fs::read_to_string(&log)?).into());
+        }
+        Ok(())
+    }
+
     /// The environment variables of each replica.
     fn environment(&self, ports: &[u16]) -> Vec<Vec<(String, String)>> {
-        let mut shared: Vec<(String, String)> = Vec::new();
+        let mut shared = settings_of_the_workload(self.to_smtp.port);
         let mut set = |name: &str, value: String| shared.push((format!("FRONTDESK__{name}"), value));
         set("DATA_FOLDER", self.data.path().display().to_string());
-        set("WEB__PUBLIC_URL", PUBLIC_URL.into());
         set("ATTACHMENTS__FOLDER", self.attachments().display().to_string());
-        for setting in ["UPLOAD_LIFETIME", "KEEP_UNSENT"] {
-            set(&format!("ATTACHMENTS__{setting}"), format!("{}s", KEEP_UNSENT.as_secs()));
-        }
         for (index, service) in Service::ALL.iter().enumerate() {
             let url = format!("postgres://{ROLE}@127.0.0.1:{}/{}", self.to_postgres[index].port, service.database());
             set(&format!("DATABASES__{}__URL", service.setting()), url);
             let of_service = &ports[index * REPLICAS..(index + 1) * REPLICAS];
             let peers: Vec<String> = of_service.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
             set(&format!("PEERS__{}", service.setting()), peers.join(","));
-        }
-        set("NOTIFICATION__SMTP__HOST", "127.0.0.1".into());
-        set("NOTIFICATION__SMTP__PORT", self.to_smtp.port.to_string());
-        set("NOTIFICATION__SMTP__TLS", "none".into());
-        for (setting, timeout) in [("TIMEOUT", SMTP_TIMEOUT), ("ACCEPTANCE_TIMEOUT", SMTP_ACCEPTANCE_TIMEOUT)] {
-            set(&format!("NOTIFICATION__SMTP__{setting}"), format!("{}s", timeout.as_secs()));
-        }
-        // Connections are shared, and opened and closed often: faults at the beginning and at the end of one are reached too.
-        set("NOTIFICATION__SMTP__MAILS_PER_CONNECTION", "2".into());
-        // The visitors of an account have addresses of one domain.
-        set("NOTIFICATION__DELIVERIES_PER_DOMAIN", "16".into());
-        set("NOTIFICATION__RETRY_PAUSE", "100ms".into());
-        // Receivers of webhooks are in this program.
-        set("NOTIFICATION__WEBHOOKS__ALLOW_HTTP", "true".into());
-        set("NOTIFICATION__WEBHOOKS__ALLOWED_NETWORKS", "127.0.0.0/8".into());
-        set("NOTIFICATION__WEBHOOKS__TIMEOUT", format!("{}s", WEBHOOK_TIMEOUT.as_secs()));
-        set("NOTIFICATION__WEBHOOKS__RETRY_PAUSE", "50ms".into());
-        // Fewer than the attempts in progress to the receivers of R22 that never answer.
-        set("NOTIFICATION__WEBHOOKS__DELIVERIES_AT_ONCE", "8".into());
-        // A few agents of the workload do what many agents would do.
-        for limit in ["ACCOUNT", "AGENT", "RECIPIENT"] {
-            set(&format!("NOTIFICATION__MANUAL_PER_{limit}_PER_HOUR"), "1000000".into());
-        }
-        for limit in ["CONVERSATION_PER_HOUR", "RECIPIENT_PER_DAY", "ACCOUNT_PER_HOUR"] {
-            set(&format!("NOTIFICATION__AUTOMATIC_PER_{limit}"), "1000000".into());
-        }
-        // Every close of a chat that is reopened has its mail.
-        set("NOTIFICATION__AUTOMATIC_INTERVAL_PER_CONVERSATION", "0s".into());
-        set("TELEMETRY__LOG", std::env::var("FRONTDESK_CHAOS_LOG").unwrap_or_else(|_| "info,sqlx=warn".into()));
-        shared.extend(NO_LIMITS_OF_CALLERS.map(|(name, value)| (name.into(), value.into())));
-        // All anonymous visitors of R10 have one address, and start at once.
-        for rate in ["ANONYMOUS_VISITOR_RATE", "ACCOUNT_VISITOR_RATE"] {
-            shared.push((format!("FRONTDESK__LIMITS__{rate}"), "0".into()));
         }
         (0..ports.len())
             .map(|index| {

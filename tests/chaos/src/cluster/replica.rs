@@ -1,7 +1,7 @@
 //! A replica: one process of one service.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -73,7 +73,8 @@ pub struct Replica {
     pub(super) starts: u32,
     ops_port: u16,
     number: usize,
-    environment: Vec<(String, String)>,
+    /// Environment variables of every start.
+    pub(super) environment: Vec<(String, String)>,
     extra: Vec<(String, String)>,
     log: PathBuf,
     binary: PathBuf,
@@ -199,6 +200,11 @@ impl Replica {
         if let Some(process) = &self.process {
             process.resume();
         }
+    }
+
+    /// Uses another binary from the next start on.
+    pub fn use_binary(&mut self, binary: &Path) {
+        binary.clone_into(&mut self.binary);
     }
 
     /// Adds an environment variable from the next start on.

@@ -5,7 +5,7 @@ mod event;
 mod read;
 mod routing;
 
-pub use read::{Databases, last_events, last_numbers, read, read_databases, sent_attachments};
+pub use read::{Databases, last_events, last_numbers, read, read_databases, read_logs, read_objects, sent_attachments};
 pub use routing::{Change, Changed, FirstStep, LOG, NO_LOG, OwnerRow, QueueState, Queued, Routing};
 
 use std::collections::BTreeMap;

@@ -52,6 +52,12 @@ impl Databases {
         database.query_all_raw(Statement::from_string(database.get_database_backend(), sql)).await
     }
 
+    /// Runs statements in the database of a service.
+    pub async fn execute(&self, service: Service, sql: &str) -> Result<(), DbErr> {
+        self.0[Cluster::index_of(service)].execute_unprepared(sql).await?;
+        Ok(())
+    }
+
     /// The single number of a query to the database of a service.
     pub async fn number(&self, service: Service, sql: &str) -> Result<i64, DbErr> {
         let rows = self.rows(service, sql).await?;
@@ -70,7 +76,7 @@ pub async fn read(cluster: &Cluster, databases: &Databases, accounts: &[Account]
     let ids = id_list(accounts);
     let mut state = read_databases(databases, &ids).await?;
     for account in accounts {
-        state.objects.extend(objects(&cluster.attachments().join(account.id.to_string()))?);
+        state.objects.extend(read_objects(&cluster.attachments().join(account.id.to_string()))?);
     }
     routing::read_log(databases, &ids, cluster.clock_offset(), &mut state.routing).await?;
     let event_ids: HashSet<String> = state.events.iter().map(|event| event.id.clone()).collect();
@@ -82,7 +88,7 @@ pub async fn read(cluster: &Cluster, databases: &Databases, accounts: &[Account]
     state.now = databases.number(Service::Conversation, now).await? + offset;
     state.canaries = accounts.iter().map(|account| (account.id.to_string(), account.canary.clone())).collect();
     state.bot_texts = BOT_TEXTS.iter().map(|text| (*text).to_owned()).collect();
-    logs(cluster, &mut state)?;
+    read_logs(cluster.logs(), &mut state)?;
     Ok(state)
 }
 
@@ -170,8 +176,8 @@ async fn attachments(databases: &Databases, ids: &str, state: &mut FinalState) -
     Ok(())
 }
 
-/// The objects of an account. A file whose name is no id is still being written, or was when its process ended.
-fn objects(account: &Path) -> std::io::Result<Vec<Object>> {
+/// The objects of an account in its folder of attachments. A file whose name is no id is still being written, or was when its process ended.
+pub fn read_objects(account: &Path) -> std::io::Result<Vec<Object>> {
     let id = |path: &Path| path.file_name()?.to_str()?.parse::<Uuid>().ok();
     let mut objects = Vec::new();
     for folder in files(account)? {
@@ -323,11 +329,11 @@ async fn consumers(stream: &jetstream::stream::Stream) -> Result<Vec<ConsumerPro
     }
 }
 
-/// Panics and canaries in the logs of the replicas.
-fn logs(cluster: &Cluster, state: &mut FinalState) -> Result<(), Failure> {
+/// Panics and canaries in the logs of the processes in a folder.
+pub fn read_logs(folder: &Path, state: &mut FinalState) -> Result<(), Failure> {
     let mut canaries: Vec<String> = state.canaries.values().cloned().collect();
     canaries.push(COMMENT_CANARY.to_owned());
-    for file in std::fs::read_dir(cluster.logs())? {
+    for file in std::fs::read_dir(folder)? {
         let path = file?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let text = String::from_utf8_lossy(&std::fs::read(&path)?).into_owned();
