@@ -7,7 +7,7 @@ CLIENTS := $(CURDIR)/target/clients
 BUF := $(TOOLS)/node_modules/.bin/buf
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run web demo token build test fuzz chaos chaos-full simulate bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs monitoring-check python servers public-protos api-docs api-docs-check clients test-clients chromium mail-server clean
+.PHONY: help run web demo token build test fuzz chaos chaos-full simulate bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs monitoring-check python servers public-protos api-docs api-docs-check clients test-clients chromium mail-server upgrade-test clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -47,6 +47,10 @@ chaos: servers release-with-kill-points ## Inject faults (kills, pauses, cut con
 chaos-full: servers release-with-kill-points ## The same in full size: hours
 	target/release/frontdesk-chaos full
 	target/release/frontdesk-bench $(TIMEOUT_ROWS) --sessions 1000000 --burst 50000
+
+upgrade-test: servers release-with-kill-points ## Upgrade from another commit under load, and back, and a data folder while the process is killed: BASE=<commit> [SIZE=short] [SEED=<n>] [ONLY=R16_upgrade,R16_upgrade_sqlite]
+	@test -n "$(BASE)" || { echo "Name the commit to upgrade from: make upgrade-test BASE=<commit>"; exit 1; }
+	tests/chaos/upgrade.sh "$(BASE)" $(or $(SIZE),short) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 TIMEOUT_ROWS := --only P5,Q3_sessions --require P5_late,P5_burst,Q3_sessions
 

@@ -19,6 +19,9 @@ struct Cli {
     /// Only these rows, for example R1,R8.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Binary of an older commit: runs the rows of an upgrade from it instead.
+    #[arg(long)]
+    older_binary: Option<PathBuf>,
     /// Keeps the files of the run although every rule holds.
     #[arg(long)]
     keep: bool,
@@ -62,9 +65,13 @@ async fn run(cli: Cli) -> Result<bool, frontdesk_chaos::cluster::Failure> {
     let target = target_folder();
     let folder = target.join("chaos").join(format!("{}-{seed}", size.name()));
     println!("seed {seed}; the files of the run are in {}", folder.display());
-    let report = Run::new(size, seed, &folder)?.run(&cli.only).await;
+    let run = Run::new(size, seed, &folder)?;
+    let (report, file) = match &cli.older_binary {
+        Some(older) => (run.run_upgrade(older, &cli.only).await, "upgrade.json"),
+        None => (run.run(&cli.only).await, "chaos.json"),
+    };
     report.print();
-    report.write(&target.join("chaos.json"))?;
+    report.write(&target.join(file))?;
     let passes = report.passes();
     if passes && !cli.keep {
         std::fs::remove_dir_all(&folder)?;

@@ -18,6 +18,7 @@ mod r5_watchers_across_restarts;
 mod r8_timeouts_with_failing_replicas;
 mod r9_races_at_the_timeout;
 mod steady_load;
+mod upgrade;
 
 use std::{
     collections::BTreeMap,
