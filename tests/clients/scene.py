@@ -22,7 +22,7 @@ ACCOUNT = "00000000-0000-7000-8000-000000000001"
 SERVICES = (
     "assignment.v1.AssignmentService", "botsession.v1.BotEngineService", "conversation.v1.AttachmentService",
     "conversation.v1.ConversationService", "conversation.v1.InsertService", "conversation.v1.ThreadService",
-    "conversation.v1.VisitorService", "notification.v1.TranscriptService",
+    "conversation.v1.VisitorService", "event.v1.ConversationEventService", "notification.v1.TranscriptService",
 )
 # What the visitor says in the first chats of proto/README.md.
 HELLO = "Is my bicycle ready?"
@@ -58,6 +58,9 @@ services = [{services}]
 public_url = "http://{self.web}"
 [attachments]
 folder = "{self.folder.name}/attachments"
+[notification.webhooks]
+allow_http = true
+allowed_networks = ["127.0.0.0/8"]
 [development]
 pages_folder = "{CLIENTS}/web/dist"
 """
@@ -138,7 +141,8 @@ class Team:
 
         self.server, self.channel = server, grpc.insecure_channel(server.address)
         self.agent_id = agent_id = str(uuid.uuid4())
-        self.admin = admin = self.caller(server.token("admin", "administrator"))
+        self.admin_token = server.token("admin", "administrator")
+        self.admin = admin = self.caller(self.admin_token)
         self.agent_token = server.token("agent", agent_id)
         self.agent = self.caller(self.agent_token)
         roster_service_pb2_grpc.RosterServiceStub(self.channel).CreateAgent(
@@ -171,7 +175,7 @@ class Team:
         channel, (key_id, secret) = self.create_channel(bot_id=bot.id)
         return {
             "ACCOUNT_ID": ACCOUNT, "CHANNEL_ID": channel.id, "KEY_ID": key_id, "KEY_SECRET": secret, "AGENT_ID": self.agent_id,
-            "AGENT_TOKEN": self.agent_token, "BOT_TOKEN": self.server.token("bot", bot.id),
+            "AGENT_TOKEN": self.agent_token, "BOT_TOKEN": self.server.token("bot", bot.id), "ADMIN_TOKEN": self.admin_token,
         }
 
     def visit_environment(self, visitor):

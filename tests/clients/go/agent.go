@@ -18,12 +18,15 @@ type agent struct {
 	token, id, conversationID string
 }
 
+func (a *agent) conversation(ctx context.Context) *api.Conversation {
+	get := &api.GetConversationRequest{ConversationId: a.conversationID}
+	return must(api.NewConversationServiceClient(a.connection).GetConversation(calling(ctx, a.token), get)).Conversation
+}
+
 // takeOver takes the conversation from its owner, as the agent saw them: if they changed meanwhile, it is refused.
 func (a *agent) takeOver(ctx context.Context) {
-	get := &api.GetConversationRequest{ConversationId: a.conversationID}
-	seen := must(api.NewConversationServiceClient(a.connection).GetConversation(calling(ctx, a.token), get)).Conversation
 	must(assignments.NewAssignmentServiceClient(a.connection).TakeOverConversation(calling(ctx, a.token), &assignments.TakeOverConversationRequest{
-		ConversationId: a.conversationID, ExpectedEpoch: seen.Epoch, RequestId: rand.Text(),
+		ConversationId: a.conversationID, ExpectedEpoch: a.conversation(ctx).Epoch, RequestId: rand.Text(),
 	}))
 }
 

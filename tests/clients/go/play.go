@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -14,11 +15,13 @@ import (
 
 	bots "example.com/shop/gen/frontdesk/botsession/v1"
 	api "example.com/shop/gen/frontdesk/conversation/v1"
+	events "example.com/shop/gen/frontdesk/event/v1"
+	webhooks "example.com/shop/gen/frontdesk/notification/v1beta1"
 )
 
-// playChat plays a whole chat, as the widget, the agent and the bot's engine. The environment has ADDRESS, ACCOUNT_ID, CHANNEL_ID,
-// KEY_ID and KEY_SECRET, AGENT_ID and AGENT_TOKEN, and BOT_TOKEN of the bot that greets. `cut` on standard output asks the driver
-// (tests/clients/scene.py) to cut the connections to ADDRESS, and to refuse new ones for half a second.
+// playChat plays a whole chat, as the widget, the agent, the bot's engine and the back end. The environment has ADDRESS, ACCOUNT_ID,
+// CHANNEL_ID, KEY_ID and KEY_SECRET, AGENT_ID and AGENT_TOKEN, BOT_TOKEN of the bot that greets, and ADMIN_TOKEN for its events. `cut` on
+// standard output asks the driver (tests/clients/scene.py) to cut the connections to ADDRESS, and to refuse new ones for half a second.
 func playChat() {
 	ctx, cancel := context.WithTimeout(context.Background(), 80*time.Second)
 	defer cancel()
@@ -34,6 +37,22 @@ func playChat() {
 		client: api.NewVisitorServiceClient(connection), watched: api.NewVisitorServiceClient(streams), channelID: backEnd.channel,
 		token: backEnd.visitorToken(visitor, map[string]string{"name": "Vera", "email": strings.ToLower(visitor) + "@visitor.example"}),
 	}
+
+	// The back end follows the events from now on, by a stream and by webhooks.
+	byStream, byWebhook := newEventLog(), newEventLog()
+	var openings atomic.Int32
+	caughtUp := make(chan struct{})
+	go followInto(ctx, byStream, events.NewConversationEventServiceClient(streams), caughtUp, func() string {
+		openings.Add(1) // Each stream asks for a token.
+		return os.Getenv("ADMIN_TOKEN")
+	})
+	<-caughtUp
+	receiver := listenForWebhooks(func(event postedEvent, body []byte) {
+		byWebhook.add(event.ID, event.AggregateID, event.Version, body)
+	})
+	endpoints := webhooks.NewWebhookServiceClient(connection)
+	endpointID := postTo(ctx, endpoints, os.Getenv("ADMIN_TOKEN"), receiver)
+	playForged(receiver)
 
 	// The bot's program runs beside.
 	engineCtx, stopEngine := context.WithCancel(ctx)
@@ -122,16 +141,45 @@ func playChat() {
 	page.untilText("Ask me anything.")
 	page.send(ctx, "A person, please")
 	page.untilText("A colleague comes.")
-	grace.conversationID = page.chat.Id
-	grace.close(ctx)
+	again := &agent{connection: connection, token: grace.token, id: grace.id, conversationID: page.chat.Id}
+	again.close(ctx)
 	page.until(func(entry *api.ChatEntry) bool { return entry.GetEnded() != nil })
 	page.stop()
 	stopEngine()
 	<-engineEnded
 
+	// Each event of both conversations came, in order, by the stream, over the cut, and by webhooks. None has a text, a name or an
+	// address.
+	expect(openings.Load() > 1, true)
+	for _, log := range []*eventLog{byStream, byWebhook} {
+		for _, chat := range []*agent{grace, again} {
+			log.expectAll(ctx, chat.conversationID, chat.conversation(ctx).Version)
+		}
+		log.expectNone("Vera", "Grace", "@visitor.example", "shop.example", "tyre", "squeak", "prices", "Ask me anything")
+	}
+	stopPosting(ctx, endpoints, os.Getenv("ADMIN_TOKEN"), endpointID)
+
 	hurried := &widget{client: page.client, channelID: page.channelID, token: backEnd.visitorToken("hurried-"+visitor, nil)}
 	playTooOften(ctx, hurried)
 	fmt.Println("done")
+}
+
+// followInto adds the events from now on to the log. It closes caughtUp when the stream has begun.
+func followInto(ctx context.Context, log *eventLog, client events.ConversationEventServiceClient, caughtUp chan struct{}, token func() string) {
+	begun := sync.OnceFunc(func() { close(caughtUp) })
+	latest := &events.SubscribeConversationEventsRequest{Start: events.EventStart_EVENT_START_LATEST}
+	for update, err := range followEvents(ctx, client, latest, token) {
+		if ctx.Err() != nil {
+			return
+		}
+		switch update := must(update, err).Update.(type) { // Others are skipped, also those of later versions.
+		case *events.SubscribeConversationEventsResponse_Published:
+			event := update.Published
+			log.add(event.Id, event.AggregateId, event.Version, must(proto.Marshal(event)))
+		case *events.SubscribeConversationEventsResponse_CaughtUp:
+			begun()
+		}
+	}
 }
 
 // answerTurn greets in two parts, repeats what the visitor wrote, and hands off to a person.

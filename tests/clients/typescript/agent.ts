@@ -13,13 +13,17 @@ import { upload } from "./upload.js";
 
 /** What an agent's program does in one conversation. */
 export class Agent {
-  constructor(private readonly transport: Transport, readonly token: string, readonly id: string, public conversationId: string) {}
+  constructor(private readonly transport: Transport, readonly token: string, readonly id: string, readonly conversationId: string) {}
+
+  async conversation() {
+    const get = { conversationId: this.conversationId };
+    return (await createClient(ConversationService, this.transport).getConversation(get, calling(this.token))).conversation!;
+  }
 
   /** Takes the conversation from its owner, as the agent saw them: if they changed meanwhile, it is refused. */
   async takeOver() {
-    const { conversationId } = this;
-    const seen = await createClient(ConversationService, this.transport).getConversation({ conversationId }, calling(this.token));
-    const take = { conversationId, expectedEpoch: seen.conversation!.epoch, requestId: crypto.randomUUID() };
+    const { epoch } = await this.conversation();
+    const take = { conversationId: this.conversationId, expectedEpoch: epoch, requestId: crypto.randomUUID() };
     await createClient(AssignmentService, this.transport).takeOverConversation(take, calling(this.token));
   }
 

@@ -21,7 +21,7 @@ const ended = new Promise((resolve) => {
 const hash = new URLSearchParams({ PROGRAM: process.argv[2] ?? "visit" });
 // Only what the programs read, so that no other variable reaches the page.
 const settings = ["ADDRESS", "CHANNEL_ID", "VISITOR_TOKEN", "EXPIRED_TOKEN", "WIDGET_TOKEN", "ACCOUNT_ID", "KEY_ID", "KEY_SECRET", "AGENT_ID",
-  "AGENT_TOKEN", "BOT_TOKEN"];
+  "AGENT_TOKEN", "BOT_TOKEN", "ADMIN_TOKEN"];
 for (const name of settings) {
   if (process.env[name]) hash.set(name, process.env[name]);
 }

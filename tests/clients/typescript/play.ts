@@ -1,29 +1,65 @@
-// A whole chat, played as the widget, the agent and the bot's engine, with stubs alone. In Node.js and in browsers.
+// A whole chat, played as the widget, the agent, the bot's engine and the back end, with stubs alone. In Node.js and in browsers.
+import { toBinary } from "@bufbuild/protobuf";
 import { Code, createClient, type Transport } from "@connectrpc/connect";
 import { Agent } from "./agent.js";
 import { Engine, handOff, say } from "./engine.js";
+import { EventLog } from "./event_log.js";
 import { expect, refused } from "./expect.js";
+import { followEvents } from "./follow.js";
 import { BotEngineService, type Turn } from "./gen/frontdesk/botsession/v1/bot_engine_service_pb.js";
 import { ConversationService } from "./gen/frontdesk/conversation/v1/conversation_service_pb.js";
 import { VisitorService } from "./gen/frontdesk/conversation/v1/visitor_service_pb.js";
+import { ConversationEventService } from "./gen/frontdesk/event/v1/conversation_event_service_pb.js";
+import { EventSchema } from "./gen/frontdesk/event/v1/envelope_pb.js";
+import { EventStart } from "./gen/frontdesk/event/v1/subscription_pb.js";
+import { WebhookService } from "./gen/frontdesk/notification/v1beta1/webhook_service_pb.js";
 import { Inbox, lastText } from "./inbox.js";
 import { playInvalid, playTooOften } from "./refusals.js";
 import { visitorToken } from "./visitor_token.js";
+import type { WebhookReceiver } from "./webhook_receiver.js";
+import { playForged, postTo, stopPosting } from "./webhooks.js";
 import { message, Widget } from "./widget.js";
 
-/** Settings of the driver (tests/clients/run.py): the key of the channel, the agent, and the bot that greets on the channel. */
+/** Settings of the driver (tests/clients/run.py): the key of the channel, the agent, the bot that greets, and who follows the events. */
 export interface PlaySettings {
   ACCOUNT_ID: string; CHANNEL_ID: string; KEY_ID: string; KEY_SECRET: string; AGENT_ID: string; AGENT_TOKEN: string; BOT_TOKEN: string;
+  ADMIN_TOKEN: string;
 }
 
-/** `cut` asks the driver (tests/clients/scene.py) to cut the connections, and to refuse new ones for half a second. */
-export async function play(transport: Transport, settings: PlaySettings, print: (line: string) => void) {
+/**
+ * `cut` asks the driver (tests/clients/scene.py) to cut the connections, and to refuse new ones for half a second. `receiver` gets webhooks,
+ * as no page can.
+ */
+export async function play(transport: Transport, settings: PlaySettings, print: (line: string) => void, receiver?: WebhookReceiver) {
   // The back end signs a token for each visitor.
   const issuer = { account: settings.ACCOUNT_ID, channel: settings.CHANNEL_ID, keyId: settings.KEY_ID, secret: settings.KEY_SECRET };
   const visitor = `vera-${crypto.randomUUID()}`;
   const visitors = createClient(VisitorService, transport);
   const signed = await visitorToken(issuer, visitor, { name: "Vera", email: `${visitor}@visitor.example` });
   const page = new Widget(visitors, signed, issuer.channel, print);
+
+  // The back end follows the events from now on, by a stream and by webhooks.
+  const [byStream, byWebhook] = [new EventLog(), new EventLog()];
+  let openings = 0;
+  const updates = followEvents(createClient(ConversationEventService, transport), async () => {
+    openings++; // Each stream asks for a token.
+    return settings.ADMIN_TOKEN;
+  }, EventStart.LATEST);
+  await new Promise<void>((caughtUp, failed) => {
+    (async () => {
+      for await (const { update } of updates) { // Others are skipped, also those of later versions.
+        if (update.case === "published") byStream.add(update.value, toBinary(EventSchema, update.value));
+        else if (update.case === "caughtUp") caughtUp();
+      }
+    })().catch(failed);
+  });
+  const webhooks = createClient(WebhookService, transport);
+  let endpointId = "";
+  if (receiver) {
+    receiver.handle = (event, body) => byWebhook.add(event, body);
+    endpointId = await postTo(receiver, webhooks, settings.ADMIN_TOKEN);
+    await playForged(receiver);
+  }
 
   // The bot's program runs beside.
   const engineCall = new AbortController();
@@ -105,12 +141,20 @@ export async function play(transport: Transport, settings: PlaySettings, print: 
   await page.untilText("Ask me anything.");
   await page.send("A person, please");
   await page.untilText("A colleague comes.");
-  grace.conversationId = page.chat.id;
-  await grace.close();
+  const again = new Agent(transport, settings.AGENT_TOKEN, grace.id, page.chat.id);
+  await again.close();
   await page.untilEnded();
   await page.stop();
   engineCall.abort();
   await engineEnded;
+
+  // Each event of both conversations came, in order, by the stream, over the cut, and by webhooks. None has a text, a name or an address.
+  expect(openings > 1, true);
+  for (const log of receiver ? [byStream, byWebhook] : [byStream]) {
+    for (const chat of [grace, again]) await log.expectAll(chat.conversationId, (await chat.conversation()).version);
+    log.expectNone(["Vera", "Grace", "@visitor.example", "shop.example", "tyre", "squeak", "prices", "Ask me anything"]);
+  }
+  if (receiver) await stopPosting(endpointId, webhooks, settings.ADMIN_TOKEN);
 
   const hurried = new Widget(visitors, await visitorToken(issuer, `hurried-${visitor}`), issuer.channel, print);
   await playTooOften(hurried, print);

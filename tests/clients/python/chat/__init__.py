@@ -1,1 +1,1 @@
-"""A whole chat, played as the widget, the agent and the bot's engine, with stubs alone."""
+"""A whole chat, played as the widget, the agent, the bot's engine and the back end, with stubs alone."""

@@ -25,12 +25,14 @@ class Agent:
     def call(self, stub, method, request):
         return getattr(stub(self.connection), method)(request, metadata=calling(self.token), timeout=30)
 
+    def conversation(self):
+        get = conversations.GetConversationRequest(conversation_id=self.conversation_id)
+        return self.call(ConversationServiceStub, "GetConversation", get).conversation
+
     def take_over(self):
         """Takes the conversation from its owner, as the agent saw them: if they changed meanwhile, it is refused."""
-        get = conversations.GetConversationRequest(conversation_id=self.conversation_id)
-        seen = self.call(ConversationServiceStub, "GetConversation", get).conversation
         take = assignments.TakeOverConversationRequest(
-            conversation_id=self.conversation_id, expected_epoch=seen.epoch, request_id=new_id()
+            conversation_id=self.conversation_id, expected_epoch=self.conversation().epoch, request_id=new_id()
         )
         self.call(AssignmentServiceStub, "TakeOverConversation", take)
 

@@ -1,7 +1,7 @@
 """The play, in its order.
 
-The environment has ADDRESS, ACCOUNT_ID, CHANNEL_ID, KEY_ID and KEY_SECRET, AGENT_ID and AGENT_TOKEN, and BOT_TOKEN of the bot that
-greets. `cut` on standard output asks the driver (tests/clients/scene.py) to cut the connections to ADDRESS, and to refuse new ones for
+The environment has ADDRESS, ACCOUNT_ID, CHANNEL_ID, KEY_ID and KEY_SECRET, AGENT_ID and AGENT_TOKEN, BOT_TOKEN of the bot that
+greets, and ADMIN_TOKEN for its events. `cut` on standard output asks the driver (tests/clients/scene.py) to cut the connections to ADDRESS, and to refuse new ones for
 half a second.
 """
 
@@ -10,15 +10,21 @@ import threading
 import uuid
 
 from frontdesk.conversation.v1 import rich_text_pb2 as rich
+from frontdesk.event.v1.conversation_event_service_pb2_grpc import ConversationEventServiceStub
+from frontdesk.event.v1.subscription_pb2 import EVENT_START_LATEST
 from grpc import StatusCode
 
 from .agent import Agent
 from .connect import connect, connect_streams, new_id
 from .engine import Engine, hand_off, say
+from .event_log import EventLog
 from .expect import expect, refused
+from .follow import follow
 from .inbox import Inbox, last_text
 from .refusals import play_invalid, play_too_often
 from .visitor_token import Issuer
+from .webhook_receiver import WebhookReceiver
+from .webhooks import play_forged, post_to, stop_posting
 from .widget import Widget
 
 
@@ -45,6 +51,32 @@ issuer = Issuer(settings["ACCOUNT_ID"], settings["CHANNEL_ID"], settings["KEY_ID
 visitor = f"vera-{uuid.uuid4()}"
 signed = issuer.visitor_token(visitor, name="Vera", email=f"{visitor}@visitor.example")
 page = Widget(connection, streams, signed, issuer.channel)
+
+# The back end follows the events from now on, by a stream and by webhooks.
+by_stream, by_webhook = EventLog(), EventLog()
+caught_up, openings = threading.Event(), []
+
+
+def admin_token():
+    openings.append("opened")  # Each stream asks for a token.
+    return settings["ADMIN_TOKEN"]
+
+
+def follow_events():
+    for update in follow(ConversationEventServiceStub(streams), admin_token, EVENT_START_LATEST):
+        kind = update.WhichOneof("update")
+        if kind == "published":  # Others are skipped, also those of later versions.
+            event = update.published
+            by_stream.add(event.id, event.aggregate_id, event.version, event.SerializeToString())
+        elif kind == "caught_up":
+            caught_up.set()
+
+
+threading.Thread(target=follow_events, daemon=True).start()
+expect(caught_up.wait(30), True)
+receiver = WebhookReceiver(lambda event, body: by_webhook.add(event["id"], event["aggregateId"], event["version"], body))
+endpoint_id = post_to(receiver, connection, settings["ADMIN_TOKEN"])
+play_forged(receiver)
 
 # The bot's program runs beside.
 engine = Engine(streams, settings["BOT_TOKEN"], 2, answer_turn)
@@ -131,11 +163,20 @@ expect(page.chat.previous_chat_id, first)
 page.until_text("Ask me anything.")
 page.send("A person, please")
 page.until_text("A colleague comes.")
-Agent(connection, settings["AGENT_TOKEN"], grace.id, page.chat.id).close()
+again = Agent(connection, settings["AGENT_TOKEN"], grace.id, page.chat.id)
+again.close()
 page.until_ended()
 page.stop()
 engine.stop()
 running.join(10)
+
+# Each event of both conversations came, in order, by the stream, over the cut, and by webhooks. None has a text, a name or an address.
+expect(len(openings) > 1, True)
+for log in (by_stream, by_webhook):
+    for agent in (grace, again):
+        log.expect_all(agent.conversation_id, agent.conversation().version)
+    log.expect_none(["Vera", "Grace", "@visitor.example", "shop.example", "tyre", "squeak", "prices", "Ask me anything"])
+stop_posting(endpoint_id, connection, settings["ADMIN_TOKEN"])
 
 play_too_often(Widget(connection, streams, issuer.visitor_token(f"hurried-{visitor}"), issuer.channel))
 print("done")

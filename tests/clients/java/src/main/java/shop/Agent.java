@@ -7,6 +7,7 @@ import frontdesk.conversation.v1.Attachment;
 import frontdesk.conversation.v1.AttachmentServiceGrpc;
 import frontdesk.conversation.v1.AttachmentStatus;
 import frontdesk.conversation.v1.CloseConversationRequest;
+import frontdesk.conversation.v1.Conversation;
 import frontdesk.conversation.v1.ConversationServiceGrpc;
 import frontdesk.conversation.v1.ConversationServiceGrpc.ConversationServiceBlockingStub;
 import frontdesk.conversation.v1.CreateAttachmentRequest;
@@ -34,9 +35,9 @@ import java.nio.charset.StandardCharsets;
 /** What an agent's program does in one conversation. */
 final class Agent {
     final String id;
+    final String conversationId;
     private final ManagedChannel channel;
     private final String token;
-    private final String conversationId;
     private final ConversationServiceBlockingStub conversations;
     private final ThreadServiceBlockingStub threads;
 
@@ -49,12 +50,15 @@ final class Agent {
         threads = Connect.calling(ThreadServiceGrpc.newBlockingStub(channel), token);
     }
 
+    Conversation conversation() {
+        GetConversationRequest get = GetConversationRequest.newBuilder().setConversationId(conversationId).build();
+        return conversations.getConversation(get).getConversation();
+    }
+
     /** Takes the conversation from its owner, as the agent saw them: if they changed meanwhile, it is refused. */
     void takeOver() {
-        GetConversationRequest get = GetConversationRequest.newBuilder().setConversationId(conversationId).build();
-        int epoch = conversations.getConversation(get).getConversation().getEpoch();
         Connect.calling(AssignmentServiceGrpc.newBlockingStub(channel), token).takeOverConversation(TakeOverConversationRequest.newBuilder()
-            .setConversationId(conversationId).setExpectedEpoch(epoch).setRequestId(Expect.newId()).build());
+            .setConversationId(conversationId).setExpectedEpoch(conversation().getEpoch()).setRequestId(Expect.newId()).build());
     }
 
     /** Posts a message. The conversation is added, and a request id if it has none. */

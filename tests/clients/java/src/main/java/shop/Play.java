@@ -13,6 +13,12 @@ import frontdesk.conversation.v1.RichTextLine;
 import frontdesk.conversation.v1.RichTextSpan;
 import frontdesk.conversation.v1.VisitorServiceGrpc;
 import frontdesk.conversation.v1.VisitorServiceGrpc.VisitorServiceBlockingStub;
+import frontdesk.event.v1.ConversationEventServiceGrpc;
+import frontdesk.event.v1.ConversationEventServiceGrpc.ConversationEventServiceBlockingStub;
+import frontdesk.event.v1.Event;
+import frontdesk.event.v1.EventStart;
+import frontdesk.notification.v1beta1.WebhookServiceGrpc;
+import frontdesk.notification.v1beta1.WebhookServiceGrpc.WebhookServiceBlockingStub;
 import io.grpc.Context;
 import io.grpc.ManagedChannel;
 import io.grpc.Status.Code;
@@ -20,15 +26,18 @@ import java.util.List;
 import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Supplier;
 
 /**
- * A whole chat, played as the widget, the agent and the bot's engine, with stubs alone.
+ * A whole chat, played as the widget, the agent, the bot's engine and the back end, with stubs alone.
  *
- * <p>The environment has ADDRESS, ACCOUNT_ID, CHANNEL_ID, KEY_ID and KEY_SECRET, AGENT_ID and AGENT_TOKEN, and BOT_TOKEN of the bot that
- * greets. `cut` on standard output asks the driver (tests/clients/scene.py) to cut the connections to ADDRESS, and to refuse new ones
- * for half a second.
+ * <p>The environment has ADDRESS, ACCOUNT_ID, CHANNEL_ID, KEY_ID and KEY_SECRET, AGENT_ID and AGENT_TOKEN, BOT_TOKEN of the bot that
+ * greets, and ADMIN_TOKEN for its events. `cut` on standard output asks the driver (tests/clients/scene.py) to cut the connections to
+ * ADDRESS, and to refuse new ones for half a second.
  */
 public final class Play {
     public static void main(String[] arguments) throws Exception {
@@ -44,6 +53,25 @@ public final class Play {
         VisitorServiceBlockingStub visitors = VisitorServiceGrpc.newBlockingStub(channel);
         String signed = issuer.sign(visitor, Map.of("name", "Vera", "email", visitor + "@visitor.example"));
         Widget page = new Widget(visitors, VisitorServiceGrpc.newBlockingStub(streams), signed, channelId);
+
+        // The back end follows the events from now on, by a stream and by webhooks.
+        String adminToken = System.getenv("ADMIN_TOKEN");
+        EventLog byStream = new EventLog();
+        EventLog byWebhook = new EventLog();
+        AtomicInteger openings = new AtomicInteger();
+        CountDownLatch caughtUp = new CountDownLatch(1);
+        Supplier<String> openingToken = () -> {
+            openings.incrementAndGet(); // Each stream asks for a token.
+            return adminToken;
+        };
+        Thread following = new Thread(() -> followInto(byStream, ConversationEventServiceGrpc.newBlockingStub(streams), openingToken, caughtUp));
+        following.setDaemon(true);
+        following.start();
+        Expect.equal(caughtUp.await(30, TimeUnit.SECONDS), true);
+        WebhookReceiver receiver = new WebhookReceiver((event, body) -> byWebhook.add(event.id(), event.aggregateId(), event.version(), body));
+        WebhookServiceBlockingStub webhooks = Connect.calling(WebhookServiceGrpc.newBlockingStub(channel), adminToken);
+        String endpointId = Webhooks.postTo(receiver, webhooks);
+        Webhooks.playForged(receiver);
 
         // The bot's program runs beside.
         var client = Connect.calling(BotEngineServiceGrpc.newBlockingStub(streams), System.getenv("BOT_TOKEN"));
@@ -133,16 +161,44 @@ public final class Play {
         page.untilText("Ask me anything.");
         page.send("A person, please");
         page.untilText("A colleague comes.");
-        new Agent(channel, agentToken, grace.id, page.chat.getId()).close();
+        Agent again = new Agent(channel, agentToken, grace.id, page.chat.getId());
+        again.close();
         page.until(ChatEntry::hasEnded);
         page.stop();
         engineContext.cancel(null);
         engineEnded.get(10, TimeUnit.SECONDS);
 
+        // Each event of both conversations came, in order, by the stream, over the cut, and by webhooks. None has a text, a name or an
+        // address.
+        Expect.equal(openings.get() > 1, true);
+        for (EventLog log : List.of(byStream, byWebhook)) {
+            for (Agent chat : List.of(grace, again)) log.expectAll(chat.conversationId, chat.conversation().getVersion());
+            log.expectNone(List.of("Vera", "Grace", "@visitor.example", "shop.example", "tyre", "squeak", "prices", "Ask me anything"));
+        }
+        Webhooks.stopPosting(endpointId, webhooks);
+        receiver.stop();
+
         Refusals.playTooOften(new Widget(visitors, visitors, issuer.sign("hurried-" + visitor, Map.of()), channelId));
         System.out.println("done");
         channel.shutdownNow();
         streams.shutdownNow();
+    }
+
+    /** Adds the events from now on to the log. Counts `caughtUp` down when the stream has begun. */
+    private static void followInto(EventLog log, ConversationEventServiceBlockingStub events, Supplier<String> token, CountDownLatch caughtUp) {
+        try {
+            Follow.events(events, token, EventStart.EVENT_START_LATEST, "", update -> {
+                if (update.hasPublished()) { // Others are skipped, also those of later versions.
+                    Event event = update.getPublished();
+                    log.add(event.getId(), event.getAggregateId(), event.getVersion(), event.toByteArray());
+                } else if (update.hasCaughtUp()) {
+                    caughtUp.countDown();
+                }
+                return true;
+            });
+        } catch (InterruptedException stopped) {
+            Thread.currentThread().interrupt();
+        }
     }
 
     /** Greets in two parts, repeats what the visitor wrote, and hands off to a person. */
