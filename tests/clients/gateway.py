@@ -135,6 +135,18 @@ def play(gateway):
     answer = gateway.request("PUT", f"{place.path}?{place.query}" if place.query else place.path, content, upload.headers)
     assert answer.status == 200, (answer.status, answer.read())
     print("Files: an upload passes")
+
+    anonymous = f"{VISITOR_SERVICE}/CreateAnonymousVisitor"
+    empty, headers = bytes(5), {"content-type": "application/grpc-web+proto", "origin": "https://shop.example"}
+    # A header that names other addresses changes nothing.
+    calls = [{**headers, "x-forwarded-for": f"198.51.100.{number}"} for number in range(100)]
+    statuses = {gateway.request("POST", anonymous, empty, call).status for call in calls}
+    assert statuses == {200, 429}, statuses  # Frontdesk answers the first 60, and says that they have no token.
+    channel = gateway.channel()
+    codes = {refused(channel, anonymous) for _ in range(100)}
+    assert grpc.StatusCode.UNAVAILABLE in codes, codes
+    assert call_of_page(gateway, "GetWidget", visitor.GetWidgetRequest(channel_id=os.environ["CHANNEL_ID"]), visitor.GetWidgetResponse)
+    print("Limits: an address that creates too many anonymous visitors is refused, and what else it does is not")
     too_large = gateway.request("PUT", place.path, b"", {"content-length": str(30 << 20)}) if arguments.kind == "nginx" else None
     assert too_large is None or too_large.status == 413, too_large.status
 

@@ -1,7 +1,7 @@
 //! The configurations of gateways in `deploy/gateway`, run by NGINX and Envoy where they are installed.
 
 use std::{
-    env,
+    env, iter,
     path::{Path, PathBuf},
 };
 
@@ -11,14 +11,15 @@ use tokio::net::TcpStream;
 
 use crate::clients::{assert_prints, python_program, token};
 
-/// The program that the environment names, or that is installed.
+/// The program that the environment names, that `make gateways` fetched, or that is installed.
 fn program(name: &str) -> Option<PathBuf> {
     if let Some(named) = env::var_os(format!("FRONTDESK_TEST_{}", name.to_uppercase())) {
         return Some(named.into());
     }
+    let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/gateways/envoy/_bin");
     let path = env::var_os("PATH").unwrap_or_default();
     // Ordinary users do not have the last folder in their PATH.
-    let folders = env::split_paths(&path).chain([Path::new("/usr/sbin").to_owned()]);
+    let folders = iter::once(fetched).chain(env::split_paths(&path)).chain([Path::new("/usr/sbin").to_owned()]);
     folders.map(|folder| folder.join(name)).find(|path| path.exists())
 }
 
