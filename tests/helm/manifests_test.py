@@ -4,6 +4,7 @@ import functools
 import json
 import pathlib
 import re
+import subprocess
 import unittest
 
 import jsonschema
@@ -41,6 +42,13 @@ def every_rendering():
 
 
 class Manifests(unittest.TestCase):
+    def test_helm_3_and_4_find_nothing_to_correct(self):
+        for path in chart.CASES:
+            for helm in chart.HELMS:
+                command = [chart.TOOLS / helm, "lint", "--strict", "--kube-version", chart.KUBERNETES[-1], "--values", path, chart.CHART]
+                done = subprocess.run(command, capture_output=True, text=True)
+                self.assertEqual(done.returncode, 0, f"{path.name}, {helm}: {done.stdout}{done.stderr}")
+
     def test_helm_3_and_4_render_the_same_for_every_version_of_kubernetes(self):
         for path in chart.CASES:
             expected = sorted(map(json.dumps, chart.rendered(path)))

@@ -60,7 +60,7 @@ class Values(unittest.TestCase):
             self.assertTrue(found, f"README.md has {name}, which is no value")
             self.assertFalse(matched.intersection(found), f"README.md has {name} twice")
             matched.update(found)
-            if default.startswith("`"):
+            if re.fullmatch("`[^`]*`", default):
                 for leaf in found:
                     self.assertEqual(leaves[leaf], chart.yaml.safe_load(default.strip("`")), f"README.md: the default of {leaf}")
         self.assertEqual(sorted(set(leaves) - matched), [], "values that README.md lacks")

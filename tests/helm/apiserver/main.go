@@ -95,7 +95,9 @@ contexts: [{name: test, context: {cluster: test, user: admin}}]
 		return nil, err
 	}
 	return []string{
-		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--secure-port=" + port,
+		"--bind-address=127.0.0.1", "--secure-port=" + port,
+		// A loopback address cannot be an endpoint of the service `kubernetes`, which nobody calls.
+		"--endpoint-reconciler-type=none",
 		"--cert-dir=" + filepath.Join(folder, "certificates"), "--token-auth-file=" + tokens,
 		"--service-cluster-ip-range=10.0.0.0/24", "--authorization-mode=RBAC",
 		"--service-account-issuer=https://test.invalid", "--service-account-key-file=" + serviceAccounts,
