@@ -3,6 +3,7 @@
 import functools
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 
@@ -43,6 +44,26 @@ def read(path):
 @functools.cache
 def rendered(path, helm="helm4", kubernetes=KUBERNETES[-1]):
     return objects(read(path), helm, kubernetes)
+
+
+# Values for a copy of the chart with alerts and dashboards.
+MONITORING = {"monitoring": {"rules": {"enabled": True, "labels": {"a": "b"}}, "dashboards": {"enabled": True, "labels": {"c": "d"}}}}
+
+
+def with_monitoring(folder):
+    """A copy of the chart with what `make chart` puts into it: the alerts and dashboards of deploy/monitoring, or others."""
+    copy, source = pathlib.Path(folder) / "frontdesk", ROOT / "deploy/monitoring"
+    shutil.copytree(CHART, copy, ignore=shutil.ignore_patterns("monitoring"))
+    target = copy / "monitoring"
+    target.mkdir()
+    if source.exists():
+        shutil.copy(source / "alerts.yaml", target)
+        shutil.copytree(source / "dashboards", target / "dashboards")
+    else:
+        (target / "alerts.yaml").write_text("groups: [{name: a, rules: [{alert: A, expr: 'up == 0', annotations: {b: '{{ $value }}'}}]}]\n")
+        (target / "dashboards").mkdir()
+        (target / "dashboards/overview.json").write_text('{"title": "{{ name }}"}\n')
+    return copy
 
 
 def of_kind(found, *kinds):

@@ -5,6 +5,7 @@ import json
 import pathlib
 import re
 import subprocess
+import tempfile
 import unittest
 
 import jsonschema
@@ -66,6 +67,20 @@ class Manifests(unittest.TestCase):
                     errors = [f"{error.json_path}: {error.message[:200]}" for error in validator(kubernetes, each).iter_errors(each)]
                     self.assertEqual(errors, [], f"{path.name}, {kubernetes}: {each['kind']} {each['metadata']['name']}")
         self.assertGreaterEqual(len(kinds), 17, kinds)
+
+    def test_alerts_and_dashboards_arrive_as_they_are(self):
+        values = chart.read(chart.CHART / "examples/production.yaml") | chart.MONITORING
+        with tempfile.TemporaryDirectory() as folder:
+            copy = chart.with_monitoring(folder)
+            alerts = chart.read(copy / "monitoring/alerts.yaml")
+            dashboards = {path.name: path.read_text() for path in copy.glob("monitoring/dashboards/*.json")}
+            found = chart.objects(values, chart=copy)
+        (rule,) = chart.of_kind(found, "PrometheusRule")
+        self.assertEqual(rule["spec"], alerts)
+        self.assertEqual(list(validator(chart.KUBERNETES[0], rule).iter_errors(rule)), [])
+        maps = [each for each in chart.of_kind(found, "ConfigMap") if each["metadata"]["labels"].get("c") == "d"]
+        self.assertTrue(maps)
+        self.assertEqual({name: text for each in maps for name, text in each["data"].items()}, dashboards)
 
     def test_the_schemas_refuse_a_field_that_does_not_exist(self):
         (path,) = [path for path in chart.CASES if path.name == "distributed.yaml"]

@@ -4,19 +4,15 @@ import concurrent.futures
 import copy
 import json
 import re
-import shutil
 import tempfile
 import tomllib
 import unittest
-from pathlib import Path
 
 import chart
 import settings_schema
 
 VALUES = chart.read(chart.CHART / "values.yaml")
 SCHEMA = json.loads((chart.CHART / "values.schema.json").read_text())
-# A copy of the chart with files as `make chart` puts them into it.
-MONITORING = {"monitoring": {"rules": {"enabled": True, "labels": {"a": "b"}}, "dashboards": {"enabled": True, "labels": {"c": "d"}}}}
 
 
 class Values(unittest.TestCase):
@@ -67,13 +63,9 @@ class Values(unittest.TestCase):
 
     def test_every_value_is_set_by_a_case_and_changes_what_is_rendered(self):
         with tempfile.TemporaryDirectory() as folder:
-            with_files = Path(folder) / "frontdesk"
-            shutil.copytree(chart.CHART, with_files)
-            write_monitoring(with_files)
+            with_files = chart.with_monitoring(folder)
             cases = [(chart.read(path), chart.CHART) for path in chart.CASES]
-            merged = copy.deepcopy(chart.read(chart.CHART / "examples/production.yaml"))
-            merged["monitoring"] = MONITORING["monitoring"]
-            cases.append((merged, with_files))
+            cases.append((chart.read(chart.CHART / "examples/production.yaml") | chart.MONITORING, with_files))
             unproven = {path for path, _ in chart.leaves(VALUES)} - {("settings",)}
             with concurrent.futures.ThreadPoolExecutor(2) as pool:
                 for values, folder in cases:
@@ -94,20 +86,15 @@ class Values(unittest.TestCase):
 
     def check_settings(self, values, migrated):
         for helm in chart.HELMS:
-            found = chart.objects(values, helm)
-            files = {each["metadata"]["name"]: each["data"] for each in chart.of_kind(found, "ConfigMap")}
+            maps = chart.of_kind(chart.objects(values, helm), "ConfigMap")
+            files = {each["metadata"]["name"]: each["data"] for each in maps}
             read = tomllib.loads(files["release-frontdesk"]["frontdesk.toml"])
             for path, value in flat(values["settings"]):
-                self.assertEqual(at(read, path), value, f"{helm}: settings.{'.'.join(path)}")
+                found = at(read, path)
+                self.assertEqual((type(found), found), (type(value), value), f"{helm}: settings.{'.'.join(path)}")
             for section in migrated:
                 read = tomllib.loads(files["release-frontdesk-migrate"]["frontdesk.toml"])
                 self.assertEqual(read[section], values["settings"][section])
-
-
-def write_monitoring(folder):
-    (folder / "monitoring/dashboards").mkdir(parents=True)
-    (folder / "monitoring/alerts.yaml").write_text("groups: [{name: a, rules: [{alert: A, expr: 'up == 0'}]}]\n")
-    (folder / "monitoring/dashboards/overview.json").write_text('{"title": "{{ name }}"}')
 
 
 def is_changed(values, path):
