@@ -229,7 +229,7 @@ $(HELM)/.done: tests/helm/requirements.txt tests/helm/helm.txt tests/helm/tools.
 	touch $@
 
 # Go checks the sums of the modules.
-$(HELM)/kube-score:
+$(HELM)/kube-score: | $(HELM)/.done
 	@command -v go >/dev/null || { echo "make chart-check needs Go 1.26 or later; make chart-test does without it"; exit 1; }
 	GOBIN=$(HELM) go install github.com/zegl/kube-score/cmd/kube-score@v1.20.0
 
