@@ -250,7 +250,7 @@ impl Server {
         }))
     }
 
-    /// The listener for browsers, where this process has services for them.
+    /// The listener for browsers, where this process has services for them, or pages that links lead to.
     async fn listen_for_browsers(&self) -> Result<Option<WebListener>, ServerError> {
         let web = &self.settings.web;
         let own: Vec<Service> = self.databases.iter().map(|(service, _)| *service).collect();
@@ -262,7 +262,7 @@ impl Server {
                 }
             }
         }
-        let address = web.address().filter(|_| !services.is_empty());
+        let address = web.address().filter(|_| !services.is_empty() || web.is_served_by(&own));
         let Some(listener) = listen("web.listen", address).await? else { return Ok(None) };
         Ok(Some(web.listener(listener, self.web_tls.clone(), services)?))
     }

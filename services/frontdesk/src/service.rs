@@ -35,6 +35,11 @@ impl Service {
         }
     }
 
+    /// Whether links lead browsers to it: those of attachments, and those in mails.
+    pub(crate) fn has_pages(self) -> bool {
+        matches!(self, Self::Conversation | Self::Notification)
+    }
+
     /// Builds it, with its own settings.
     pub(crate) fn build(self, context: ServiceContext, settings: &Settings) -> Result<Arc<dyn AnyService>, BuildError> {
         match self {

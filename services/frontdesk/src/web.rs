@@ -142,9 +142,15 @@ impl WebSettings {
         services(process).filter(|name| self.services.iter().any(|served| served == name)).map(str::to_owned).collect()
     }
 
+    /// Whether browsers reach a process with these services: it serves some of them, or pages that links lead to.
+    pub(crate) fn is_served_by(&self, process: &[Service]) -> bool {
+        let has_links = self.public_url.as_deref().is_some_and(|url| !url.is_empty());
+        !self.services_of(process).is_empty() || (has_links && process.iter().any(|service| service.has_pages()))
+    }
+
     /// Where browsers find a process with these services, if they do.
     pub fn url(&self, process: &[Service], of_process: &TlsSettings) -> Option<String> {
-        let address = self.address().filter(|_| !self.services_of(process).is_empty())?;
+        let address = self.address().filter(|_| self.is_served_by(process))?;
         let scheme = if self.has_certificate() || of_process.is_on() { "https" } else { "http" };
         Some(format!("{scheme}://{address}"))
     }
@@ -201,6 +207,17 @@ mod tests {
         let unknown = error(&["VisitorService"], &[]);
         assert!(unknown.contains("no service") && unknown.contains(visitor_service_server::SERVICE_NAME), "{unknown}");
         assert!(error(&[], &["shop.example"]).starts_with("web.allowed_origins: \"shop.example\""));
+    }
+
+    #[test]
+    fn t6_a_process_whose_links_browsers_follow_is_served_without_a_service_for_them() {
+        let served_by = |url: &str, service| {
+            WebSettings { public_url: Some(url.into()), ..WebSettings::default() }.is_served_by(&[service])
+        };
+        assert!(served_by("https://chat.example", Service::Notification));
+        assert!(!served_by("", Service::Notification));
+        assert!(served_by("", Service::Conversation));
+        assert!(!served_by("https://chat.example", Service::Assignment));
     }
 
     #[test]
