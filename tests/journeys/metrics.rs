@@ -54,6 +54,9 @@ fn prometheus_name(metric: &Metric) -> String {
     format!("{}{unit}{total}", metric.name.replace('.', "_"))
 }
 
+/// Name of the metric that only a process with certificates has.
+const OF_CERTIFICATES: &str = "frontdesk_certificate_remaining_seconds";
+
 #[tokio::test]
 async fn i24_a_process_shows_and_exports_the_documented_metrics_and_no_other() {
     let (collector, endpoint) = Collector::start().await;
