@@ -16,7 +16,8 @@ import urllib.request
 import chart
 import settings_schema
 
-BINARY = os.environ.get("FRONTDESK_BIN")
+# Relative to the checkout.
+BINARY = os.environ.get("FRONTDESK_BIN") and str(chart.ROOT / os.environ["FRONTDESK_BIN"])
 EXAMPLE = settings_schema.example()
 # Names of the operator's choice.
 OPEN = {("identity", "roles")}
