@@ -73,7 +73,11 @@ async fn connect_to(service: &'static str, settings: &DbSettings, clock: &Clock)
 pub(crate) async fn migrate(databases: &[(Service, Db)]) -> Result<(), ServerError> {
     for (service, db) in databases {
         let definition = service.definition();
-        let migrated = definition.migrate(db).await;
+        let migrated = match db.shares_sessions().await {
+            Ok(true) => return Err(ServerError::SharedSessions { setting: service.setting() }),
+            Ok(false) => definition.migrate(db).await,
+            Err(error) => Err(error),
+        };
         migrated.map_err(|source| ServerError::Database { service: definition.name, source })?;
     }
     Ok(())
@@ -90,7 +94,12 @@ pub(crate) async fn wait_for_schema(
     for (service, db) in databases {
         let name = service.name();
         loop {
-            let error = match service.definition().pending_migrations(db).await {
+            let pending = match db.shares_sessions().await {
+                Ok(true) => return Err(ServerError::SharedSessions { setting: service.setting() }),
+                Ok(false) => service.definition().pending_migrations(db).await,
+                Err(error) => Err(error),
+            };
+            let error = match pending {
                 Ok(pending) if pending.is_empty() => break,
                 Ok(pending) => {
                     let missing = pending.join(", ");

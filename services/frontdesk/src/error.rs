@@ -148,6 +148,14 @@ pub enum ServerError {
         /// How long the process waited.
         waited: Duration,
     },
+    /// A connection pooler is between the process and a database, with a mode that cannot be used.
+    #[error(
+        "databases.{setting}.url leads to a connection pooler that gives one session of PostgreSQL to several connections: set its pool_mode to session (PgBouncer), or name the PostgreSQL server itself"
+    )]
+    SharedSessions {
+        /// The service's name in settings.
+        setting: String,
+    },
     /// A database lacks migrations.
     #[error(
         "the database of the {service} service lacks the migrations {missing} after {waited:?} of waiting: run `frontdesk migrate` with these settings"

@@ -63,6 +63,15 @@ async fn check_one(settings: &Settings, database: &Database, db: &Db) -> Vec<Fin
         let remedy = format!("start its server, and check host, user, password and database in {subject}.url");
         vec![Finding::failure(&subject, wrong, remedy)]
     };
+    match db.shares_sessions().await {
+        Ok(false) => {}
+        Ok(true) => {
+            let wrong = "a connection pooler gives one session of PostgreSQL to several connections";
+            let remedy = "set its pool_mode to session (PgBouncer), or name the PostgreSQL server itself";
+            return vec![Finding::failure(&subject, wrong, remedy)];
+        }
+        Err(error) => return unreachable(error),
+    }
     let found = match db.inspect().await {
         Ok(found) => found,
         Err(error) => return unreachable(error),

@@ -4,13 +4,19 @@ use std::{fmt::Display, time::Duration};
 
 use sea_orm::{
     ConnectOptions, DatabaseConnection, DbErr, RuntimeErr,
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+    sqlx::{
+        AssertSqlSafe, Executor,
+        sqlite::{SqliteJournalMode, SqliteSynchronous},
+    },
 };
 
 use crate::row_level_security;
 
 /// How long a statement waits for a free connection (PostgreSQL) before it fails as transient.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Maximum time that a statement waits for a lock (PostgreSQL), as the server reads it.
+pub(crate) const LOCK_TIMEOUT: &str = "10s";
 
 /// Planner settings of the batch pool. The planner knows neither how many rows a batch has nor that the tables grow while it
 /// keeps a plan: with its defaults it plans each batch again, and reads whole tables while they are small.
@@ -27,6 +33,21 @@ pub(crate) const READ_PLANNER_SETTINGS: [(&str, &str); 5] = {
     let [plans, scans, hashes, merges] = BATCH_PLANNER_SETTINGS;
     [plans, scans, hashes, merges, ("enable_bitmapscan", "off")]
 };
+
+/// Settings of every connection to PostgreSQL.
+const SESSION_SETTINGS: [(&str, &str); 7] = [
+    // For the server's own work; a transaction for a caller narrows it to the caller's account.
+    (row_level_security::ACCOUNT, row_level_security::ALL_ACCOUNTS),
+    ("statement_timeout", "15s"),
+    ("lock_timeout", LOCK_TIMEOUT),
+    // Transactions here are never idle for long. When a process is stopped inside one, its locks are released
+    // before the work of other replicas is late (a bot's timeout has five seconds).
+    ("idle_in_transaction_session_timeout", "3s"),
+    // The kernel notices a database host that vanished.
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "3"),
+    ("tcp_user_timeout", "10s"),
+];
 
 /// Memory of each SQLite connection for pages, in KiB, as SQLite writes it: negative.
 const SQLITE_CACHE: &str = "-16384";
@@ -73,26 +94,26 @@ pub(crate) async fn postgres(
         // A connection that was used just now works; testing it each time would cost a round trip.
         .test_before_acquire_if_idle_for(Duration::from_millis(500))
         .sqlx_logging(false)
-        .map_sqlx_postgres_opts(move |options| {
-            let options = options.application_name("frontdesk").options(planner_settings.iter().copied());
-            options.options([
-                // For the server's own work; a transaction for a caller narrows it to the caller's account.
-                (row_level_security::ACCOUNT, row_level_security::ALL_ACCOUNTS),
-                ("statement_timeout", "15s"),
-                ("lock_timeout", "10s"),
-                // Transactions here are never idle for long. When a process is stopped inside one, its locks are released
-                // before the work of other replicas is late (a bot's timeout has five seconds).
-                ("idle_in_transaction_session_timeout", "3s"),
-                // The kernel notices a database host that vanished.
-                ("tcp_keepalives_idle", "10"),
-                ("tcp_keepalives_interval", "3"),
-                ("tcp_user_timeout", "10s"),
-            ])
+        // PgBouncer accepts few parameters of a new connection; not this one, whose default is as good since PostgreSQL 12.
+        .map_sqlx_postgres_opts(|options| options.application_name("frontdesk").extra_float_digits(None::<i8>))
+        .map_sqlx_postgres_pool_opts(move |options| {
+            options.after_connect(move |conn, _| {
+                Box::pin(async move {
+                    let statements = AssertSqlSafe(set_all(&[&SESSION_SETTINGS, planner_settings]));
+                    Executor::execute(conn, statements).await.map(|_| ())
+                })
+            })
         });
     // It connects at first use, so what fails here is the address, which the error would quote with its password.
     sea_orm::Database::connect(options).await.map_err(|_| {
         unusable(&"PostgreSQL does not know its parameters (after the ?); sslmode and sslrootcert are usual ones")
     })
+}
+
+/// The statements that set these for the session, sent together. As parameters of the new connection PgBouncer would refuse them.
+fn set_all(settings: &[&[(&str, &str)]]) -> String {
+    let statements = settings.iter().copied().flatten().map(|(name, value)| format!("SET {name} = '{value}'"));
+    statements.collect::<Vec<_>>().join("; ")
 }
 
 /// The error of an address that cannot be used, without the address.

@@ -20,6 +20,7 @@ mod plan_once;
 mod retention;
 mod row_level_security;
 mod settings;
+mod shared_sessions;
 mod transaction;
 
 use std::{sync::Arc, time::Duration};
@@ -198,6 +199,15 @@ impl Db {
     /// Always false on SQLite, which has neither roles nor row-level security.
     pub async fn bypasses_row_level_security(&self) -> Result<bool, DbErr> {
         if self.is_sqlite() { Ok(false) } else { row_level_security::is_bypassed(&self.pools.read).await }
+    }
+
+    /// True: a connection pooler gives one session of PostgreSQL to several connections, for each transaction or statement. Frontdesk cannot
+    /// use it: its connections have settings and prepared statements. Always false on SQLite.
+    pub async fn shares_sessions(&self) -> Result<bool, DbErr> {
+        if self.is_sqlite() {
+            return Ok(false);
+        }
+        shared_sessions::is_shared(&self.pools.write, &self.pools.planned, self.new_id()).await
     }
 
     /// SQLite: writes the file anew and empties its write-ahead log, so that neither has a byte of a row that was deleted or changed before.

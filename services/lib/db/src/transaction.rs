@@ -9,7 +9,7 @@ use sea_orm::{
 };
 use tokio::sync::Notify;
 
-use crate::account_transaction::AccountTransaction;
+use crate::{account_transaction::AccountTransaction, connect::LOCK_TIMEOUT};
 
 /// A transaction that may write. Dropping it without a commit rolls it back, except one of [`Db::begin_statement`](crate::Db::begin_statement),
 /// whose statement commits by itself.
@@ -38,8 +38,8 @@ impl Tx {
         if self.conn.get_database_backend() == DbBackend::Sqlite {
             return Ok(());
         }
-        let limit = limit.map_or("DEFAULT".to_owned(), |limit| limit.as_millis().to_string());
-        self.conn.execute_unprepared(&format!("SET LOCAL lock_timeout TO {limit}")).await?;
+        let limit = limit.map_or(LOCK_TIMEOUT.to_owned(), |limit| format!("{}ms", limit.as_millis()));
+        self.conn.execute_unprepared(&format!("SET LOCAL lock_timeout = '{limit}'")).await?;
         Ok(())
     }
 
