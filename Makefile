@@ -10,7 +10,7 @@ COMPOSE_GO := $(TOOLS)/go/compose-go/cmd
 GO := $(shell command -v go 2>/dev/null)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run web demo token build test fuzz chaos chaos-full simulate bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs monitoring-check python servers public-protos api-docs api-docs-check clients test-clients production-test chromium mail-server upgrade-test gateways supply-chain advisories workflows-lint image-lint image image-test compose-check sbom release-prepare chart-test chart-check chart-server chart-schema chart clean
+.PHONY: help run web demo token build test fuzz chaos chaos-full simulate bench bench-compare release release-with-kill-points check fmt clippy layers proto-lint docs monitoring-check python servers public-protos api-docs api-docs-check clients test-clients production-test chromium mail-server upgrade-test gateways supply-chain advisories workflows-lint image-lint image image-test compose-check sbom release-prepare chart-test chart-check chart-server chart-schema chart restore-test nats-cluster-test pgbouncer-test clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -135,6 +135,18 @@ test-clients: python $(BUF) chromium ## Generate, compile and play the clients i
 
 production-test: servers release ## Follow docs/production.md in an empty folder, command by command: two replicas of each service with certificates (PostgreSQL with TLS, openssl and curl are needed)
 	$(PYTHON) tests/production/run.py
+
+restore-test: python servers ## Back an installation up, write on, restore it to the earlier moment, and check what docs/backup.md says, in both modes
+	cargo build --package frontdesk
+	$(PYTHON) tests/operations/restore.py target/debug/frontdesk
+
+nats-cluster-test: python servers ## Kill the leader of a stream in a cluster of three NATS servers under load, and look for every event
+	cargo build --package frontdesk
+	$(PYTHON) tests/operations/nats_cluster.py target/debug/frontdesk
+
+pgbouncer-test: python servers ## Play a chat through PgBouncer (pool_mode = session), and see the other modes refused. On Debian: apt-get install pgbouncer
+	cargo build --package frontdesk
+	$(PYTHON) tests/operations/pgbouncer.py target/debug/frontdesk
 
 # The clients that `make test` plays, in target/clients: stubs and program, compiled. The one in Go where Go is installed.
 clients: $(CLIENTS)/python/.done $(if $(GO),$(CLIENTS)/go/.done) $(if $(NO_BROWSER),,chromium $(CLIENTS)/browser/.done $(CLIENTS)/web/.done) ## Compile the clients that `make test` plays, with their stubs
