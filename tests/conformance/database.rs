@@ -33,6 +33,24 @@ on_both_modes!(
     i22_a_statement_that_takes_too_long_and_a_transaction_that_was_idle_are_told_apart,
 );
 
+#[tokio::test]
+async fn a_limit_of_lock_waits_ends_with_the_one_of_the_connection_and_no_session_is_shared() {
+    let backend = Backend::new(Mode::Distributed).await;
+    let db = backend.db().await;
+    assert!(!db.shares_sessions().await.unwrap(), "there is no connection pooler");
+    let tx = db.begin().await.unwrap();
+    let lock_timeout = async || {
+        let sql = "SELECT current_setting('lock_timeout') AS timeout";
+        let setting = Statement::from_string(tx.conn().get_database_backend(), sql);
+        tx.conn().query_one_raw(setting).await.unwrap().unwrap().try_get::<String>("", "timeout").unwrap()
+    };
+    assert_eq!(lock_timeout().await, "10s");
+    tx.limit_lock_waits(Some(Duration::from_millis(250))).await.unwrap();
+    assert_eq!(lock_timeout().await, "250ms");
+    tx.limit_lock_waits(None).await.unwrap();
+    assert_eq!(lock_timeout().await, "10s");
+}
+
 async fn replicas_migrate_at_once_and_see_which_migrations_are_pending(mode: Mode) {
     let backend = Backend::new(mode).await;
     let db = backend.empty_db().await;
