@@ -1,6 +1,6 @@
 //! `frontdesk doctor`: an installation that works has no finding, and each thing that is broken has its own.
 
-use std::time::Duration;
+use std::{fs::Permissions, os::unix::fs::PermissionsExt, time::Duration};
 
 use frontdesk::{
     Server, Service, Settings,
@@ -27,7 +27,7 @@ use crate::{
 /// Settings of an embedded installation that has not started yet.
 fn embedded() -> (Settings, TempDir) {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().unwrap();
     (Settings { data_folder: folder.path().to_owned(), ..Settings::default() }, folder)
 }
 
@@ -45,7 +45,7 @@ async fn examine(settings: &Settings) -> Report {
 
 async fn examine_with(settings: &Settings, min_free_bytes: u64) -> Report {
     let examination = Examination { service: None, json: false, timeout: Duration::from_secs(30), min_free_bytes };
-    examination.run(Ok(settings.clone())).await
+    Box::pin(examination.run(Ok(settings.clone()))).await
 }
 
 /// The finding of a check with this state, whose subject or text has these words.

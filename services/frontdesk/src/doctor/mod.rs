@@ -14,7 +14,7 @@ mod mail_server;
 mod settings;
 mod time_zones;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, pin::Pin, time::Duration};
 
 use frontdesk_clock::Clock;
 use frontdesk_settings::SettingsError;
@@ -73,16 +73,20 @@ impl Examination {
         Report(found.into_iter().flatten().collect())
     }
 
-    /// The findings of a check with its name; a failure when it takes too long.
-    async fn limit(
-        &self,
+    /// The findings of a check with its name; a failure when it takes too long. On the heap: together the checks need more than the stack of
+    /// a thread has.
+    fn limit<'a>(
+        &'a self,
         check: &'static str,
-        findings: impl Future<Output = Vec<Finding>>,
-    ) -> Vec<(&'static str, Finding)> {
-        let found = tokio::time::timeout(self.timeout, findings).await.unwrap_or_else(|_| {
-            let wrong = format!("it did not end within {:?}", self.timeout);
-            vec![Finding::failure("the check", wrong, "find out what does not answer, or allow more with --timeout")]
-        });
-        found.into_iter().map(|finding| (check, finding)).collect()
+        findings: impl Future<Output = Vec<Finding>> + 'a,
+    ) -> Pin<Box<impl Future<Output = Vec<(&'static str, Finding)>> + 'a>> {
+        Box::pin(async move {
+            let found = tokio::time::timeout(self.timeout, findings).await.unwrap_or_else(|_| {
+                let wrong = format!("it did not end within {:?}", self.timeout);
+                let remedy = "find out what does not answer, or allow more with --timeout";
+                vec![Finding::failure("the check", wrong, remedy)]
+            });
+            found.into_iter().map(|finding| (check, finding)).collect()
+        })
     }
 }
