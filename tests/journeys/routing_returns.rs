@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use frontdesk_proto::{
     assignment::v1::{
-        AddTeamMembersRequest, AgentStatus, AssignmentCause, AwayReason, CreateOpeningHoursRequest,
+        AddTeamMembersRequest, AgentStatus, AssignmentCause, Availability, AwayReason, CreateOpeningHoursRequest,
         CreateRoutingPolicyRequest, CreateTeamRequest, DeactivateAgentRequest, GetAgentStatusRequest,
         ListAssignmentsRequest, OpeningSchedule, OutsideHoursText, RoutingRules, RoutingStep, RoutingStrategy,
         assignment_service_client::AssignmentServiceClient, availability_service_client::AvailabilityServiceClient,
@@ -13,9 +13,9 @@ use frontdesk_proto::{
     },
     botsession::v1::{CreateBotRequest, Flow, HandOffStep, Step, bot_service_client::BotServiceClient, step::Action},
     conversation::v1::{
-        CloseConversationRequest, CreateChannelRequest, ReopenConversationRequest,
-        channel_service_client::ChannelServiceClient, conversation_service_client::ConversationServiceClient,
-        create_channel_request::Greeter, entry::Content,
+        CloseConversationRequest, CreateChannelRequest, ListConversationsRequest, ReopenConversationRequest,
+        WatchInboxRequest, channel_service_client::ChannelServiceClient,
+        conversation_service_client::ConversationServiceClient, create_channel_request::Greeter, entry::Content,
     },
 };
 use frontdesk_tests::{Account, As, Chat, TestSuite, request_id, wait_for};
@@ -139,6 +139,23 @@ async fn a7_a_chat_of_an_agent_who_vanished_goes_back_to_the_queue_while_its_vis
     let expected =
         [AssignmentCause::Started, AssignmentCause::Routed, AssignmentCause::AgentUnreachable, AssignmentCause::Routed];
     assert_eq!(causes(&reader, &chat.id, 4).await, expected);
+}
+
+#[tokio::test]
+async fn a7_an_agent_whose_stream_ends_stays_available() {
+    let suite = TestSuite::start().await;
+    let account = suite.account().await;
+    let (ada, agent) = available(&account, "Ada").await;
+    let mut calls = ConversationServiceClient::new(agent.clone());
+    let inbox = ListConversationsRequest::default();
+    let listed = calls.list_conversations(inbox.clone()).await.unwrap().into_inner();
+    let watch = WatchInboxRequest { inbox: Some(inbox), cursor: listed.watch_cursor };
+    drop(calls.watch_inbox(watch).await.unwrap());
+    suite.advance(Duration::from_secs(60));
+    suite.settled().await;
+    assert_eq!(status(&agent, ada).await.availability(), Availability::Available);
+    let chat = account.start_chat(account.visitor("v"), &routed_channel(&account).await).await;
+    assert_eq!(owner(&agent, &chat.id).await, ada.to_string());
 }
 
 #[tokio::test]
