@@ -133,10 +133,11 @@ impl TestSuite {
         let (mut shutdowns, mut serving) = (Vec::new(), JoinSet::new());
         for (service, listener) in listeners {
             let address = format!("http://{}", listener.local_addr().expect("an address"));
-            let is_first = settings.peers.get(service).split(',').next() == Some(address.as_str());
+            let is_first = service == Service::Conversation
+                && settings.peers.get(service).split(',').next() == Some(address.as_str());
             let mut settings = settings.clone();
             if !is_first {
-                // One replica has the port for browsers.
+                // One replica of conversation has the port for browsers.
                 settings.web.listen = Some(None);
             }
             set_process(&mut settings, Some(service));
