@@ -56,7 +56,7 @@ struct Verifier {
 }
 
 impl Receiver {
-    /// Starts a receiver. Until [`Self::verify`] it confirms nothing.
+    /// Starts a receiver. Until `verify` it confirms nothing.
     pub async fn start(usual: Answer, seed: u64) -> Result<Self, Failure> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let proxy = Proxy::start(listener.local_addr()?.port(), Protocol::Opaque, seed).await?;
