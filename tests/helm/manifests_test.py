@@ -261,6 +261,32 @@ class Manifests(unittest.TestCase):
         })
         self.assertGreater(len(re.findall(r"`/frontdesk\.", internal)), 5)
 
+    def test_processes_have_the_port_for_browsers_where_routes_lead_to_it(self):
+        expected = {
+            "production.yaml": {"conversation", "notification"},
+            "distributed.yaml": {"conversation", "assignment", "notification"},
+            "pages-without-visitors.yaml": {"conversation", "assignment", "notification"},
+            "given-certificates.yaml": {"conversation"},
+            "without-network-policies.yaml": set(),
+        }
+        for path in chart.CASES:
+            if path.name not in expected:
+                continue
+            found = chart.rendered(path)
+            ports = {name: {each["name"] for each in pod["spec"]["containers"][0].get("ports", [])} for name, pod in chart.pods(found).items()}
+            component = "app.kubernetes.io/component"
+            services = {each["metadata"]["labels"][component]: each["spec"]["ports"] for each in chart.of_kind(found, "Service") if each["spec"].get("clusterIP") != "None"}
+            policies = {each["metadata"]["labels"].get(component): each["spec"].get("ingress", []) for each in chart.of_kind(found, "NetworkPolicy")}
+            trusted = {each["metadata"]["labels"][component] for each in chart.of_kind(found, "BackendTLSPolicy") if each["spec"]["targetRefs"][0]["sectionName"] == "web"}
+            with self.subTest(case=path.name):
+                self.assertEqual({name for name, has in ports.items() if "web" in has}, expected[path.name])
+                self.assertEqual({name for name, has in services.items() if any(each["name"] == "web" for each in has)}, expected[path.name])
+                if chart.read(path).get("networkPolicy", {}).get("ingress", {}).get("web"):
+                    open_to_web = {name for name, rules in policies.items() for rule in rules if rule["ports"][0]["port"] == 7780}
+                    self.assertEqual(open_to_web, expected[path.name])
+                if chart.read(path).get("gateway", {}).get("caConfigMap"):
+                    self.assertEqual(trusted, expected[path.name])
+
     def test_users_of_nats_are_those_of_deploy_nats(self):
         users = set(re.findall(r"^ +user: ([a-z-]+)$", (chart.ROOT / "deploy/nats/accounts.conf").read_text(), re.M)) - {"reader"}
         defaults = chart.read(chart.CHART / "values.yaml")["busUsers"]

@@ -4,7 +4,7 @@
 {{- $values := $root.Values }}
 {{- $process := .process }}
 {{- $of := dict "root" $root "name" $process.name }}
-{{- $web := include "frontdesk.webServices" $of | fromJsonArray }}
+{{- $web := include "frontdesk.hasWeb" $of }}
 {{- $hasTls := and (ne $values.tls.source "outside") (not $values.developmentKey) }}
 {{- $secrets := include "frontdesk.secretsOfProcess" . | fromJsonArray }}
 {{- $claim := and (eq $process.name "conversation") $values.attachments.existingClaim }}
@@ -39,9 +39,6 @@ spec:
       args: [serve, {{ eq $process.name "all-in-one" | ternary "all" $process.name }}]
       env:
         {{- include "frontdesk.commonEnvironment" $root | nindent 8 }}
-        {{- if and (eq $process.name "notification") $web }}
-        - { name: FRONTDESK__WEB__SERVICES, value: {{ join "," $web | quote }} }
-        {{- end }}
         {{- if ne $process.name "all-in-one" }}
         {{- include "frontdesk.busVariables" (index $values.busUsers $process.key) | nindent 8 }}
         {{- end }}

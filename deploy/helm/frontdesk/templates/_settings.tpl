@@ -85,19 +85,23 @@
 {{- $root := .root }}
 {{- $served := list }}
 {{- if $root.Values.web.enabled }}
-  {{- $web := $root.Values.settings.web | default dict }}
-  {{- $allowed := $web.services | default (list "frontdesk.conversation.v1.VisitorService") }}
+  {{- $allowed := dig "web" "services" (list "frontdesk.conversation.v1.VisitorService") $root.Values.settings }}
   {{- range $process, $services := $root.Files.Get "files/public-services.yaml" | fromYaml }}
     {{- if has $.name (list $process "all-in-one") }}
       {{- range $allowed }}{{ if has . $services }}{{ $served = append $served . }}{{ end }}{{ end }}
     {{- end }}
   {{- end }}
-  {{- if and (eq .name "notification") $web.public_url (not $served) }}
-    {{- /* A process without a service for browsers does not open web.listen, at which it also serves /transcripts/. */}}
-    {{- $served = list "frontdesk.notification.v1.TranscriptService" }}
-  {{- end }}
 {{- end }}
 {{- $served | toJson }}
+{{- end }}
+
+{{/* Whether a process opens web.listen: it serves gRPC services to browsers, or pages that links lead to, /attachments and /transcripts:
+     (dict "root" $ "name" <process>). Empty: no. */}}
+{{- define "frontdesk.hasWeb" -}}
+{{- if .root.Values.web.enabled }}
+  {{- $hasLinks := and (dig "web" "public_url" "" .root.Values.settings) (has .name (list "conversation" "notification" "all-in-one")) }}
+  {{- if or (include "frontdesk.webServices" . | fromJsonArray) $hasLinks }}true{{ end }}
+{{- end }}
 {{- end }}
 
 {{/* Seconds that a process may take from SIGTERM to its end: (dict "root" $ "name" <process>). At most `drain` and a second for calls
