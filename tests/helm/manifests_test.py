@@ -188,6 +188,25 @@ class Manifests(unittest.TestCase):
             "migrate": {"pg-conversation", "pg-assignment", "pg-bot-session", "pg-notification", "nats-o"},
         })
 
+    def test_processes_have_the_files_that_are_for_them(self):
+        (path,) = [path for path in chart.CASES if path.name == "production.yaml"]
+        has = lambda found: {
+            name: {each["name"] for each in pod["spec"]["volumes"] if each["name"].startswith("file-")} for name, pod in chart.pods(found).items()
+        }
+        for_all = {"file-nats", "file-postgres"}
+        others = dict.fromkeys(("conversation", "assignment", "bot-session", "migrate"), for_all)
+        self.assertEqual(has(chart.rendered(path)), others | {"notification": for_all | {"file-dkim"}})
+        single = chart.read(chart.CHART / "examples/all-in-one.yaml") | {"files": chart.read(path)["files"]}
+        self.assertEqual(has(chart.objects(single)), {"all-in-one": for_all | {"file-dkim"}})
+
+    def test_without_names_for_pages_the_gateway_trusts_the_port_of_programs_only(self):
+        values = chart.read(chart.CHART / "examples/production.yaml")
+        values["web"] = {"certificateSecret": "chat-tls"}
+        values["gateway"] |= {"webHostnames": []}
+        policies = chart.of_kind(chart.objects(values), "BackendTLSPolicy")
+        self.assertEqual({each["spec"]["targetRefs"][0]["sectionName"] for each in policies}, {"grpc"})
+        self.assertEqual(len(policies), 4)
+
     def test_the_grace_period_is_longer_than_the_processes_take(self):
         for path, found in every_rendering():
             values = chart.yaml.safe_load((chart.CHART / "values.yaml").read_text())["shutdown"] | chart.read(path).get("shutdown", {})
@@ -202,14 +221,17 @@ class Manifests(unittest.TestCase):
                     if name in ("notification", "all-in-one"):
                         tasks += [values["deliveriesSeconds"], int(webhooks.rstrip("s"))]
                     # Readers of key sets, traces, threads: see run() of services/frontdesk.
-                    longest = values["preStopSeconds"] + max(tasks) + values["drainSeconds"] + 4 + 1
+                    longest = values["preStopSeconds"] + max(tasks) + values["drainSeconds"] + 8 + 1
                     self.assertGreaterEqual(pod["spec"]["terminationGracePeriodSeconds"], longest)
 
-    def test_the_startup_probe_lasts_longer_than_the_wait_for_the_schema(self):
+    def test_the_startup_probe_lasts_longer_than_the_wait_for_the_schema_or_its_update(self):
+        default = chart.read(chart.CHART / "values.yaml")["migrations"]["activeDeadlineSeconds"]
         for path, found in every_rendering():
-            wait = int(chart.read(path).get("settings", {}).get("schema_wait", "60s").rstrip("s"))
             for name, pod in chart.pods(found).items():
                 if name != "migrate":
+                    wait = int(chart.read(path).get("settings", {}).get("schema_wait", "60s").rstrip("s"))
+                    if name == "all-in-one":
+                        wait = chart.read(path).get("migrations", {}).get("activeDeadlineSeconds", default)
                     probe = pod["spec"]["containers"][0]["startupProbe"]
                     self.assertGreater(probe["periodSeconds"] * probe["failureThreshold"], wait + 30, f"{path.name}: {name}")
 

@@ -79,6 +79,7 @@ class Values(unittest.TestCase):
         values = chart.read(chart.CHART / "examples/all-in-one.yaml")
         values["settings"] = allowed_settings(changed(settings_schema.example()))
         del values["settings"]["bus"], values["settings"]["databases"]
+        values["settings"]["identity"]["roles"]['support.lead of "a"'] = ["text"]
         self.check_settings(values, ())
         values = chart.read(chart.CHART / "examples/production.yaml")
         values["settings"] = allowed_settings(changed(settings_schema.example()))

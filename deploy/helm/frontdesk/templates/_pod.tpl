@@ -7,6 +7,8 @@
 {{- $web := include "frontdesk.hasWeb" $of }}
 {{- $hasTls := and (ne $values.tls.source "outside") (not $values.developmentKey) }}
 {{- $secrets := include "frontdesk.secretsOfProcess" . | fromJsonArray }}
+{{- $start := int (include "frontdesk.seconds" (dict "text" $values.settings.schema_wait "default" 60)) }}
+{{- if eq $process.name "all-in-one" }}{{ $start = int $values.migrations.activeDeadlineSeconds }}{{ end }}
 {{- $claim := and (eq $process.name "conversation") $values.attachments.existingClaim }}
 metadata:
   annotations:
@@ -51,12 +53,16 @@ spec:
         {{- end }}
         {{- end }}
         - { name: ops, containerPort: 7790 }
+      {{- if eq $process.name "all-in-one" }}
+      # The process updates its schema before it opens ops.listen. A pod that is killed meanwhile begins that again.
+      {{- else }}
       # While a process waits for its schema, ops.listen accepts connections and does not answer. It ends by itself after schema_wait.
+      {{- end }}
       startupProbe:
         httpGet: { path: /livez, port: ops }
         periodSeconds: 3
         timeoutSeconds: 2
-        failureThreshold: {{ div (add (include "frontdesk.seconds" (dict "text" $values.settings.schema_wait "default" 60)) 60) 3 }}
+        failureThreshold: {{ div (add $start 60) 3 }}
       livenessProbe:
         httpGet: { path: /livez, port: ops }
         periodSeconds: 10
@@ -88,7 +94,7 @@ spec:
         {{- if $claim }}
         - { name: attachments, mountPath: /var/lib/frontdesk-attachments }
         {{- end }}
-        {{- include "frontdesk.fileMounts" $root | nindent 8 }}
+        {{- include "frontdesk.fileMounts" $of | nindent 8 }}
   volumes:
     - name: settings
       configMap: { name: {{ include "frontdesk.fullname" $root }} }
@@ -113,7 +119,7 @@ spec:
     - name: attachments
       persistentVolumeClaim: { claimName: {{ $claim | quote }} }
     {{- end }}
-    {{- include "frontdesk.fileVolumes" $root | nindent 4 }}
+    {{- include "frontdesk.fileVolumes" $of | nindent 4 }}
 {{- end }}
 
 {{/* What the pods of every process have in common. */}}
@@ -252,15 +258,24 @@ securityContext:
 {{- end }}
 {{- end }}
 
+{{/* The entries of `files` that a process has, as a list in JSON: (dict "root" $ "name" <process>). all-in-one has those of every process. */}}
+{{- define "frontdesk.filesOfProcess" -}}
+{{- $files := list }}
+{{- range .root.Values.files }}
+  {{- if or (not .processes) (eq $.name "all-in-one") (has $.name .processes) }}{{ $files = append $files . }}{{ end }}
+{{- end }}
+{{- $files | toJson }}
+{{- end }}
+
 {{/* The files that settings name. */}}
 {{- define "frontdesk.fileMounts" -}}
-{{- range .Values.files }}
+{{- range include "frontdesk.filesOfProcess" . | fromJsonArray }}
 - { name: file-{{ .name }}, mountPath: /etc/frontdesk/files/{{ .name }}, readOnly: true }
 {{- end }}
 {{- end }}
 
 {{- define "frontdesk.fileVolumes" -}}
-{{- range .Values.files }}
+{{- range include "frontdesk.filesOfProcess" . | fromJsonArray }}
 - name: file-{{ .name }}
   {{- if .secret }}
   secret: { secretName: {{ .secret | quote }}, defaultMode: 0440 }

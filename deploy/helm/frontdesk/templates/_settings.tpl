@@ -51,11 +51,11 @@
 {{- if or (kindIs "map" $value) (kindIs "invalid" $value) }}
 {{- else if and (kindIs "slice" $value) $value (kindIs "map" (first $value)) }}
 {{- else }}
-{{ $key }} = {{ include "frontdesk.tomlValue" $value }}
+{{ include "frontdesk.tomlKey" $key }} = {{ include "frontdesk.tomlValue" $value }}
 {{- end }}
 {{- end }}
 {{- range $key, $value := .table }}
-{{- $name := printf "%s%s" $path $key }}
+{{- $name := printf "%s%s" $path (include "frontdesk.tomlKey" $key) }}
 {{- if and (kindIs "map" $value) $value }}
 
 [{{ $name }}]
@@ -68,6 +68,11 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* A key in TOML, in quotation marks unless it is a bare one. */}}
+{{- define "frontdesk.tomlKey" -}}
+{{- if regexMatch "^[A-Za-z0-9_-]+$" . }}{{ . }}{{ else }}{{ toJson . }}{{ end }}
 {{- end }}
 
 {{/* Helm reads whole numbers as floating-point ones. Texts and lists of texts are written as in JSON. */}}
@@ -105,7 +110,7 @@
 {{- end }}
 
 {{/* Seconds that a process may take from SIGTERM to its end: (dict "root" $ "name" <process>). At most `drain` and a second for calls
-     and tasks or, where mails and webhooks are sent, their time; again `drain` for readers of key sets, 4 for traces, 1 for threads. */}}
+     and tasks or, where mails and webhooks are sent, their time; again `drain` for readers of key sets, 8 for traces, 1 for threads. */}}
 {{- define "frontdesk.stopSeconds" -}}
 {{- $drain := int .root.Values.shutdown.drainSeconds }}
 {{- $tasks := add1 $drain }}
@@ -113,5 +118,5 @@
   {{- $webhooks := dig "notification" "webhooks" "timeout" "" .root.Values.settings }}
   {{- $tasks = max $tasks (int .root.Values.shutdown.deliveriesSeconds) (int (include "frontdesk.seconds" (dict "text" $webhooks "default" 10))) }}
 {{- end }}
-{{- add $tasks $drain 5 }}
+{{- add $tasks $drain 9 }}
 {{- end }}
