@@ -1,7 +1,7 @@
 """Prepares a release in the checkout: prepare.py <version> [--root <checkout>]
 
 Sets the version of the workspace, of Cargo.lock and of the chart, dates the top section of CHANGELOG.md, and writes the release notes to
-target/release-notes.md. It changes nothing if a condition does not hold. It neither commits nor publishes.
+target/release-notes.md. It changes nothing if a condition does not hold or cargo fails. It neither commits nor publishes.
 """
 
 import argparse
@@ -13,7 +13,12 @@ import sys
 
 import changelog
 
-VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?")
+# The pattern of https://semver.org without build metadata, which the tag of an image cannot have.
+VERSION = re.compile(
+    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
+    r"(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?",
+    re.ASCII,
+)
 WORKSPACE_VERSION = re.compile(r'^version = "([^"]+)"$', re.MULTILINE)
 CHART_VERSION = re.compile(r'^(version|appVersion): *"?[^"\n]+"?$', re.MULTILINE)
 CHART = "deploy/helm/frontdesk/Chart.yaml"
@@ -56,11 +61,18 @@ def prepare(root, version, today):
     if replaced != 1:
         raise Refused(f"Cargo.toml has {replaced} lines with the version of the workspace")
 
-    log.write_text(log_text, encoding="utf-8")
-    cargo.write_text(cargo_text, encoding="utf-8")
+    changed = {log: log_text, cargo: cargo_text}
     if chart.exists():
-        chart.write_text(CHART_VERSION.sub(rf'\1: "{version}"', chart.read_text(encoding="utf-8")), encoding="utf-8")
-    run(root, "cargo", "update", "--workspace", "--offline")
+        changed[chart] = CHART_VERSION.sub(rf'\1: "{version}"', chart.read_text(encoding="utf-8"))
+    before = {path: path.read_bytes() for path in (*changed, root / "Cargo.lock")}
+    try:
+        for path, text in changed.items():
+            path.write_text(text, encoding="utf-8")
+        run(root, "cargo", "update", "--workspace", "--offline")
+    except BaseException:
+        for path, content in before.items():
+            path.write_bytes(content)
+        raise
     notes = root / "target/release-notes.md"
     notes.parent.mkdir(exist_ok=True)
     notes.write_text(changelog.notes(log_text, version), encoding="utf-8")

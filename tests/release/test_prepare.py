@@ -2,12 +2,14 @@
 
 import datetime
 import json
+import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 import tomllib
 import unittest
+import unittest.mock
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "deploy/release"))
@@ -89,14 +91,25 @@ class Prepare(unittest.TestCase):
         self.assertEqual(list(changelog.sections(log.read_text())), ["Unreleased", "0.2.0", "0.2.0-rc.1"])
 
     def test_what_is_refused_changes_nothing(self):
-        self.refused("1.2", "is not a version")
-        self.refused("v1.2.3", "is not a version")
+        for version in ("1.2", "v1.2.3", "01.2.3", "1.2.3-", "1.2.3-01", "1.2.3-a..b", "1.2.3+build", "\u0661.2.3", "1.2.3\n"):
+            self.refused(version, "is not a version")
         self.git("tag", "v1.2.3")
         self.refused("1.2.3", "the tag v1.2.3 exists")
         self.assertEqual(self.changed(), [])
         (self.clone / "README.md").write_text("changed")
         self.refused("1.2.4", "changes that are not committed")
         self.assertEqual(self.changed(), ["README.md"])
+
+    def test_a_failure_of_cargo_changes_nothing(self):
+        with tempfile.TemporaryDirectory() as folder:
+            cargo = pathlib.Path(folder) / "cargo"
+            cargo.write_text("#!/bin/sh\necho changed >Cargo.lock\nexit 101\n")
+            cargo.chmod(0o755)
+            with unittest.mock.patch.dict(os.environ, PATH=f"{folder}{os.pathsep}{os.environ['PATH']}"):
+                with self.assertRaises(subprocess.CalledProcessError) as failed:
+                    prepare.prepare(self.clone, "0.2.0", TODAY)
+        self.assertEqual(failed.exception.returncode, 101)
+        self.assertEqual(self.changed(), [])
 
     def test_versions_have_the_order_of_semantic_versioning(self):
         ordered = ["0.9.0", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1", "1.0.0", "1.0.10", "1.1.0"]
