@@ -147,6 +147,9 @@ class Installation:
         self.settings.write_text(f"""data_folder = "{self.shared}"
 [web]
 public_url = "http://127.0.0.1:{self.ports["web"]}"
+[limits]
+visitor_rate = 10000
+agent_rate = 10000
 [attachments]
 folder = "{self.attachments}"
 [bus]
