@@ -145,7 +145,8 @@ class Container:
 
     def remove(self):
         if self.process and self.process.poll() is None:
-            self.process.kill()
+            # The end of unshare alone does not end it: a process that changed its user gets no signal at the end of its parent.
+            os.kill(self.first_process(), 9)
             self.process.wait()
         subprocess.run(["umount", "--recursive", self.root], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
